@@ -1,0 +1,95 @@
+//! Every bound of the edge, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest request target, bytes. CloudFront's own limit; beyond it 414.
+pub const URI_BYTES: usize = 8_192;
+/// Longest request line and headers together, bytes. CloudFront's own limit; beyond it 494.
+pub const HEAD_BYTES: usize = 32_768;
+/// Most header fields of a request. Bounds memory that HPACK's references can pin.
+pub const HEADERS: usize = 100;
+/// hyper's read buffer for a head, bytes: above [`HEAD_BYTES`] so that our own 494 answers first.
+pub const HEAD_BUFFER_BYTES: usize = 65_536;
+/// Longest response head of an origin, bytes; beyond it 502.
+pub const ORIGIN_HEAD_BYTES: usize = 65_536;
+/// Most header fields of an origin's response.
+pub const ORIGIN_HEADERS: usize = 200;
+
+/// Viewer connections open at once, per worker. Bounds file descriptors and buffers.
+pub const CONNECTIONS_PER_WORKER: usize = 16_384;
+/// HTTP/2 streams open at once on one connection: the value RFC 9113 § 6.5.2 recommends as a minimum.
+pub const HTTP2_STREAMS: u32 = 100;
+
+/// A connection without a request in progress is closed after this.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A request head must be complete this long after its first byte (slowloris).
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest pause between two reads of a request body.
+pub const BODY_GAP: Duration = Duration::from_secs(30);
+/// Longest time a viewer may accept no byte of a response.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
+/// An answer before the end of a request body drains at most this much of the rest.
+pub const DRAIN_BYTES: u64 = 256 << 10;
+/// And for at most this long.
+pub const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// After SIGTERM, requests in progress get this long.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// Bodies up to this size live in the head entry; larger ones in slices of this size. Bytes.
+pub const SLICE_BYTES: u64 = 1 << 20;
+/// Bytes inserted into the store between two runs of its maintenance, which evicts.
+pub const MAINTENANCE_BYTES: u64 = 8 << 20;
+/// A fill that nobody reads any more is finished when at most this much is left. Bytes.
+pub const FINISH_BYTES: u64 = 8 << 20;
+/// How far a viewer may lag behind a fill that is not stored, bytes.
+pub const UNSTORED_WINDOW_BYTES: u64 = 4 << 20;
+/// A viewer that lags by the whole window this long is cut off.
+pub const SLOW_VIEWER: Duration = Duration::from_secs(30);
+/// Most viewers that wait for one fill. Beyond it requests go to the origin on their own.
+pub const FOLLOWERS_PER_FILL: usize = 65_536;
+/// Fills in progress at once, over all workers.
+pub const FILLS: usize = 65_536;
+/// After an uncacheable response, requests for its key do not wait for one another for this long.
+pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
+/// Keys with a hit-for-miss marker at once.
+pub const HIT_FOR_MISS_KEYS: u64 = 65_536;
+/// Variants counted per primary key before responses are no longer stored.
+pub const VARY_NAMES: usize = 16;
+
+/// Connections open to one origin at once, per worker.
+pub const ORIGIN_CONNECTIONS: usize = 512;
+/// Idle connections kept to one origin, per worker.
+pub const ORIGIN_IDLE_CONNECTIONS: usize = 64;
+/// Requests that wait for a connection to one origin, per worker; beyond it 503.
+pub const ORIGIN_QUEUE: usize = 4_096;
+/// Longest wait for one of them.
+pub const ORIGIN_QUEUE_WAIT: Duration = Duration::from_secs(30);
+
+/// Longest frame on the link, bytes: a configuration is at most 900 KiB.
+pub const LINK_FRAME_BYTES: usize = 1 << 20;
+/// A frame on the link must be complete after this.
+pub const LINK_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The TLS handshake of the link must be complete after this.
+pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A link connection on which nothing arrives this long is closed by the edge. The operator pings more often.
+pub const LINK_IDLE: Duration = Duration::from_secs(60);
+/// Link connections at once. One operator leads; another may be taking over.
+pub const LINK_CONNECTIONS: usize = 8;
+/// Without an operator, a valid boot copy makes the edge ready after this.
+pub const BOOT_GRACE: Duration = Duration::from_secs(10);
+
+/// Access-log lines that wait to be written. Beyond it lines are dropped and counted.
+pub const LOG_QUEUE: usize = 65_536;
+/// Longest value in an access-log line, bytes; longer ones are cut.
+pub const LOG_VALUE_BYTES: usize = 2_048;
+
+/// Most behaviours of one distribution, as in the CRD.
+pub const BEHAVIORS: usize = 256;
+/// Most origins of one distribution, as in the CRD.
+pub const ORIGINS: usize = 128;
+/// Most aliases of one distribution, as in the CRD.
+pub const ALIASES: usize = 256;
+/// Longest path pattern, bytes. CloudFront's own limit.
+pub const PATH_PATTERN_BYTES: usize = 255;
+/// Least memory for the cache, bytes: below it nothing useful fits.
+pub const CACHE_MEMORY_MIN: u64 = 1 << 20;
