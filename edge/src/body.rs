@@ -16,7 +16,6 @@ use crate::origin::{OriginBody, OriginBodyError};
 use crate::store::FoundBody;
 
 /// Body of a response to a viewer, and the log record of its request: when the body is dropped, the request is over.
-#[derive(Debug)]
 pub struct ReplyBody {
     source: BodySource,
     /// Length, where it is known beforehand.
@@ -27,7 +26,6 @@ pub struct ReplyBody {
 }
 
 /// Where the bytes come from.
-#[derive(Debug)]
 pub enum BodySource {
     /// Nowhere.
     Empty,

@@ -38,7 +38,6 @@ use progress::{Head, Progress};
 use task::Unshared;
 
 /// Fills in progress, by key.
-#[derive(Debug)]
 pub struct Fills {
     shards: Vec<Mutex<HashMap<CacheKey, Arc<Progress>>>>,
     hasher: RandomState,
@@ -183,7 +182,7 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
         match follow(&edge.metrics, reader).await {
             (reader, Head::Streaming(head)) => {
                 let own = variant_key(&wish, &outgoing, &head);
-                if own == *head.key() {
+                if own == head.key {
                     return Source::Fill(reader, Reason::CollapsedHit);
                 }
                 key = own;
@@ -198,7 +197,7 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
 
 /// The key that this request would have under the response that another's fetch brought.
 fn variant_key(wish: &Wish<'_>, outgoing: &OriginRequest, head: &FillHead) -> CacheKey {
-    if head.vary().is_empty() { wish.key.clone() } else { wish.key.variant(head.vary(), &outgoing.headers) }
+    if head.names.is_empty() { wish.key.clone() } else { wish.key.variant(&head.names, &outgoing.headers) }
 }
 
 /// Starts the fill and waits for its head like everybody else, but with the first claim to what cannot be shared.

@@ -194,9 +194,9 @@ impl Origins {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(OriginError::new(Reason::OriginInvalidResponse, "101 without having been asked to switch"));
         }
-        let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-        let chunked = codings.clone().next().is_some();
-        if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let codings = parts.headers.get_all(header::TRANSFER_ENCODING);
+        let chunked = codings.iter().next().is_some();
+        if !codings.iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
             return Err(OriginError::new(Reason::OriginInvalidResponse, "a transfer coding other than chunked"));
         }
         let body_length = if chunked { None } else { announced_length(parts.headers.get(header::CONTENT_LENGTH)) };

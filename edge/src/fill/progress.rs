@@ -60,7 +60,6 @@ pub enum ReadError {
 }
 
 /// A response in the making.
-#[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,
     metrics: Arc<Metrics>,
@@ -267,7 +266,6 @@ impl Progress {
 }
 
 /// One viewer's place in a response that is being filled.
-#[derive(Debug)]
 pub struct FillReader {
     progress: Arc<Progress>,
     slot: usize,

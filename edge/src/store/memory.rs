@@ -24,7 +24,6 @@ const ENTRY_OVERHEAD: u64 = 512;
 ///
 /// The eviction policy is LRU: with moka's default (TinyLFU) a full cache admits almost nothing new, and an edge that
 /// does not take up a new film is useless.
-#[derive(Debug)]
 pub struct MemoryStore {
     cache: ArcSwap<Cache<StoreKey, Value>>,
     metrics: Arc<Metrics>,
