@@ -22,6 +22,7 @@ pub mod readiness;
 pub mod state_file;
 
 use readiness::{Readiness, ReadyFacts};
+pub(crate) use state_file::raw_config;
 use state_file::{Loaded, State};
 
 /// The configuration in force, and how it came to be.
@@ -152,25 +153,29 @@ impl PlanSource {
         self.link().state.as_ref().map(|state| serving(&state.envelope))
     }
 
-    /// Judges a configuration, and on success writes it down and puts it in force. Blocks on the disk.
-    pub fn install(&self, envelope: Envelope) -> Result<Serving, LinkRefusal> {
+    /// Judges a configuration, and on success writes it down and puts it in force. `raw` is the text of the
+    /// configuration as it came, for the content hash. Blocks on the disk.
+    pub fn install(&self, mut envelope: Envelope, raw: Option<&str>) -> Result<(), LinkRefusal> {
         let mut link = self.link();
         link.judge_term(envelope.term)?;
-        link.judge(&envelope)?;
-        let plan = compile(&envelope.config)?;
-        let state = State { highest_term: envelope.term, envelope };
-        if let Some(path) = &link.state_path {
-            state_file::write(path, &state).map_err(|error| {
-                refusal(LinkRefusalReason::StateNotWritten, format!("could not write {}: {error}", path.display()))
-            })?;
+        link.judge_identity(&envelope)?;
+        if !hash_matches(&envelope, raw) {
+            let detail = format!("the content of revision {} does not match its hash", envelope.revision);
+            return Err(refusal(LinkRefusalReason::HashMismatch, detail));
         }
-        link.highest_term = state.envelope.term;
+        let plan = compile(&envelope.config)?;
+        // What was invalidated stays so, whatever a message says.
+        envelope.epoch = envelope.epoch.max(self.epoch());
+        let state = State { highest_term: envelope.term, envelope };
+        if link.state.as_ref() != Some(&state) {
+            link.write(&state)?;
+            self.put_in_force(plan, state.envelope.revision, state.envelope.epoch);
+        }
+        link.highest_term = state.highest_term;
         link.facts.configured = true;
         link.facts.confirmed = true;
-        self.put_in_force(plan, state.envelope.revision, state.envelope.epoch);
-        let serving = serving(&state.envelope);
         link.state = Some(state);
-        Ok(serving)
+        Ok(())
     }
 
     /// The operator says what it believes to be current. Remembers its term, so that an older one is refused from now
@@ -222,7 +227,6 @@ impl PlanSource {
         self.metrics.revision.set(number(revision));
         self.metrics.epoch.set(number(epoch));
         self.metrics.configured_at.set(number(seconds));
-        // The epoch never goes back, whatever a message says: what was invalidated stays so.
         self.epoch.fetch_max(epoch, Ordering::AcqRel);
         self.plan.store(Some(Arc::new(plan)));
         self.configured.store(true, Ordering::Release);
@@ -243,7 +247,7 @@ impl Link {
         Ok(())
     }
 
-    fn judge(&self, envelope: &Envelope) -> Result<(), LinkRefusal> {
+    fn judge_identity(&self, envelope: &Envelope) -> Result<(), LinkRefusal> {
         if let Some(State { envelope: served, .. }) = &self.state {
             if served.uid != envelope.uid {
                 let detail = format!("this edge serves {}, not {}", served.uid, envelope.uid);
@@ -259,17 +263,20 @@ impl Link {
     }
 
     fn remember_term(&mut self, term: u64) -> Result<(), LinkRefusal> {
-        if let (Some(path), Some(state)) = (&self.state_path, &mut self.state) {
-            let before = state.highest_term;
-            state.highest_term = term;
-            if let Err(error) = state_file::write(path, state) {
-                state.highest_term = before;
-                let detail = format!("could not write {}: {error}", path.display());
-                return Err(refusal(LinkRefusalReason::StateNotWritten, detail));
-            }
+        if let Some(state) = &self.state {
+            let state = State { highest_term: term, ..state.clone() };
+            self.write(&state)?;
+            self.state = Some(state);
         }
         self.highest_term = term;
         Ok(())
+    }
+
+    fn write(&self, state: &State) -> Result<(), LinkRefusal> {
+        let Some(path) = &self.state_path else { return Ok(()) };
+        state_file::write(path, state).map_err(|error| {
+            refusal(LinkRefusalReason::StateNotWritten, format!("could not write {}: {error}", path.display()))
+        })
     }
 }
 

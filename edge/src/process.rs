@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::args::{Mode, Settings};
 use crate::clock::Clock;
+use crate::control::{self, KeysError, keys::Keys};
 use crate::edge::{Edge, OriginGuard, RequestIds, identity};
 use crate::fill::Fills;
 use crate::log::AccessLog;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The configuration file is of no use.
     #[error(transparent)]
     Config(#[from] OpenError),
+    /// The folder of the control port is of no use.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An address cannot be listened on.
     #[error("could not listen on {flag} {address}: {error}")]
     Bind {
@@ -90,15 +94,22 @@ async fn run_until_end(settings: Settings) -> Result<(), Error> {
         Mode::Serve { config } => PlanSource::from_file(config, clock.clone(), Arc::clone(&metrics))?,
         Mode::Run { boot, state, .. } => PlanSource::open(boot, state, clock.clone(), Arc::clone(&metrics)),
     };
+    let keys = match &settings.mode {
+        Mode::Serve { .. } => None,
+        Mode::Run { link, .. } => Some(Keys::open(link)?),
+    };
     let sockets = Sockets::bind(&settings).await?;
     let addresses = sockets.addresses()?;
     // The first line on standard output; only then may the access log write there.
     announce(&addresses).map_err(|error| Error::System { what: "write to standard output", error })?;
     let edge = Arc::new(make_edge(&settings, plans, (clock, metrics), &addresses)?);
-    let Sockets { viewers, admin, .. } = sockets;
+    let Sockets { viewers, admin, control, .. } = sockets;
     let workers =
         server::start(&edge, viewers).map_err(|error| Error::System { what: "start a worker thread", error })?;
     tokio::spawn(admin::serve(Arc::clone(&edge), admin));
+    if let Some((listener, keys)) = control.zip(keys) {
+        tokio::spawn(control::serve(Arc::clone(&edge), listener, Arc::new(keys)));
+    }
 
     let mut workers = try_join_all(workers).fuse();
     let stdin = if settings.exit_with_stdin { Some(end_of_stdin()?) } else { None };
