@@ -149,7 +149,7 @@ impl Exchange {
                 let Fetched { head, body } = *fetched;
                 self.note_fetch(&head);
                 self.record.fields.not_stored = Some(why);
-                let response = respond::fetched(&head, self.as_answer(reason));
+                let response = respond::fetched(&head, route, self.as_answer(reason));
                 Ok(finish(response, request, BodySource::Origin(Box::new(body)), head.body_length))
             }
             Source::Failed(error) => Err(self.failed(error)),
@@ -158,7 +158,7 @@ impl Exchange {
 
     fn relay_fill(
         &mut self,
-        _route: &Route,
+        route: &Route,
         request: &ViewerRequest,
         reader: FillReader,
         reason: Reason,
@@ -174,7 +174,7 @@ impl Exchange {
             response
         } else {
             self.note_fetch(&head.response);
-            respond::fetched(&head.response, self.as_answer(reason))
+            respond::fetched(&head.response, route, self.as_answer(reason))
         };
         finish(response, request, BodySource::Fill(reader), length)
     }
