@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The Proxima operator.
+
+pub mod distribution;
