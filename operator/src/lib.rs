@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The Proxima operator.
+pub mod args;
+pub mod backoff;
+pub mod clock;
+pub mod limits;
+pub mod link;
+pub mod local;
