@@ -2,6 +2,7 @@
 pub mod args;
 pub mod backoff;
 pub mod clock;
+pub mod distribution;
 pub mod limits;
 pub mod link;
 pub mod local;
