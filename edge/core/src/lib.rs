@@ -2,8 +2,30 @@
 //!
 //! No module here opens a socket, reads a clock or spawns a task. Time is a parameter. So every decision about a request
 //! can be tested with literal input, and the operator can ask the same code what an edge would do.
+//!
+//! A request passes through the modules in this order:
+//! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
+//! [`respond`] → [`access_log`].
 
 pub mod edge_config;
-pub mod limits;
 pub mod link;
+
+pub mod path_pattern;
 pub mod plan;
+
+pub mod access_log;
+pub mod admit;
+pub mod cache_control;
+pub mod decide;
+pub mod entry;
+pub mod freshness;
+pub mod key;
+pub mod origin_request;
+pub mod request;
+pub mod respond;
+pub mod route;
+pub mod storable;
+
+pub mod limits;
+pub mod outcome;
+pub mod timestamp;

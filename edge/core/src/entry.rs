@@ -1,0 +1,48 @@
+//! What is kept of a response besides its body.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use crate::cache_control::CacheControl;
+use crate::timestamp::Timestamp;
+
+/// Head of a stored response: what the origin said, unjudged. Freshness is decided at lookup, with the policy of that
+/// moment, so that a changed lifetime holds for what is already stored.
+#[derive(Clone, Debug)]
+pub struct StoredResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// End-to-end fields, without framing, without Age; Date is always there.
+    pub headers: HeaderMap,
+    /// Cache-Control, parsed.
+    pub cache_control: CacheControl,
+    /// `Expires`: absent, or the instant; unreadable ones are the epoch (RFC 9111 § 5.3: already expired).
+    pub expires: Option<Timestamp>,
+    /// `Last-Modified`, where readable.
+    pub last_modified: Option<Timestamp>,
+    /// `Date`, or the time of receipt.
+    pub date: Timestamp,
+    /// When the response head was received.
+    pub received_at: Timestamp,
+    /// `corrected_initial_age` of RFC 9111 § 4.2.3.
+    pub initial_age: Duration,
+    /// Invalidation epoch read before the origin request.
+    pub epoch: u64,
+    /// Names in `Vary`, lower case, sorted, without repetition.
+    pub vary: Vec<HeaderName>,
+    /// Length of the body, bytes.
+    pub body_length: u64,
+}
+
+impl StoredResponse {
+    /// Age at `now` (RFC 9111 § 4.2.3, `current_age`).
+    pub fn age(&self, now: Timestamp) -> Duration {
+        self.initial_age + now.since(self.received_at)
+    }
+
+    /// Bytes of memory that this head takes, bookkeeping included. An estimate on the high side.
+    pub fn weight(&self) -> u64 {
+        todo!()
+    }
+}
