@@ -20,7 +20,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 const FORBIDDEN_ANYWHERE: &[&str] = &["ring", "openssl", "openssl-sys", "native-tls", "serde_yml"];
 
 /// Breaches of [`FORBIDDEN`].
-pub fn forbidden(closure: &dyn Fn(&str) -> BTreeSet<String>) -> Vec<String> {
+pub(crate) fn forbidden(closure: &dyn Fn(&str) -> BTreeSet<String>) -> Vec<String> {
     let mut complaints = Vec::new();
     for (package, banned) in FORBIDDEN {
         let reached = closure(package);
@@ -32,18 +32,18 @@ pub fn forbidden(closure: &dyn Fn(&str) -> BTreeSet<String>) -> Vec<String> {
 }
 
 /// Breaches of [`FORBIDDEN_ANYWHERE`].
-pub fn forbidden_anywhere(reached: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn forbidden_anywhere(reached: &BTreeSet<String>) -> Vec<String> {
     let bad = FORBIDDEN_ANYWHERE.iter().filter(|name| reached.contains(**name));
     bad.map(|name| format!("{name} is linked: cargo tree --workspace -i {name}")).collect()
 }
 
 /// Names of all that a package links. One package at a time: asked for the workspace, Cargo unifies the features of all.
-pub fn closure(package: &str) -> BTreeSet<String> {
+pub(crate) fn closure(package: &str) -> BTreeSet<String> {
     cargo_tree(&["-p", package, "-e", "normal"])
 }
 
 /// Names of all that the workspace links or builds with, tests included.
-pub fn workspace_closure() -> BTreeSet<String> {
+pub(crate) fn workspace_closure() -> BTreeSet<String> {
     cargo_tree(&["--workspace", "-e", "normal,build,dev"])
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::tree::Tree;
 
 /// Source files that no module declaration reaches: they are never compiled, so nothing ever says that they are wrong.
-pub fn orphans(tree: &Tree) -> Vec<String> {
+pub(crate) fn orphans(tree: &Tree) -> Vec<String> {
     let mut reached = BTreeSet::new();
     let mut queue = roots(tree);
     while let Some(path) = queue.pop() {
@@ -23,7 +23,7 @@ pub fn orphans(tree: &Tree) -> Vec<String> {
 }
 
 /// `mod.rs` files: many files of one name are hard to tell apart.
-pub fn mod_files(tree: &Tree) -> Vec<String> {
+pub(crate) fn mod_files(tree: &Tree) -> Vec<String> {
     tree.rust()
         .filter(|(path, _)| path.ends_with("/mod.rs"))
         .map(|(path, _)| format!("{path}: name it after its folder, beside the folder"))

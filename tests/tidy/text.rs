@@ -8,7 +8,7 @@ use crate::tree::Tree;
 const PRODUCTION_LINES: usize = 500;
 
 /// Files whose code before `mod tests` is longer than [`PRODUCTION_LINES`].
-pub fn long_files(tree: &Tree) -> Vec<String> {
+pub(crate) fn long_files(tree: &Tree) -> Vec<String> {
     tree.rust()
         .filter(|(path, _)| !path.ends_with("/tests.rs") && !path.contains("/tests/"))
         .map(|(path, text)| (path, production_lines(text)))
@@ -26,7 +26,7 @@ fn production_lines(text: &str) -> usize {
 }
 
 /// Marks of work put off. An issue has readers; a comment has none.
-pub fn postponed_work(tree: &Tree) -> Vec<String> {
+pub(crate) fn postponed_work(tree: &Tree) -> Vec<String> {
     // Written in two parts, since this file is under the rule too.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
     lines(tree, |line| {
@@ -36,19 +36,19 @@ pub fn postponed_work(tree: &Tree) -> Vec<String> {
 }
 
 /// Tests named `test_…`: the attribute says that already.
-pub fn prefixed_tests(tree: &Tree) -> Vec<String> {
+pub(crate) fn prefixed_tests(tree: &Tree) -> Vec<String> {
     let prefix = concat!("fn te", "st_");
     lines(tree, |line| line.contains(prefix).then_some("name the behaviour, without the prefix"))
 }
 
 /// Ignored tests without a reason.
-pub fn ignored_without_reason(tree: &Tree) -> Vec<String> {
+pub(crate) fn ignored_without_reason(tree: &Tree) -> Vec<String> {
     let bare = concat!("#[ign", "ore]");
     lines(tree, |line| line.contains(bare).then_some("say why: #[ignore = \"reason\"]"))
 }
 
 /// Package registries, which the clients know, and paths that exist on one machine only. Lock files are the clients' own.
-pub fn foreign_places(tree: &Tree) -> Vec<String> {
+pub(crate) fn foreign_places(tree: &Tree) -> Vec<String> {
     let places = [
         concat!("crates", ".io"),
         concat!("registry.npm", "js"),
@@ -67,7 +67,7 @@ pub fn foreign_places(tree: &Tree) -> Vec<String> {
 }
 
 /// Markdown files that are named somewhere and are not in the tree.
-pub fn missing_documents(tree: &Tree) -> Vec<String> {
+pub(crate) fn missing_documents(tree: &Tree) -> Vec<String> {
     let present: BTreeSet<_> = tree.all().map(|(path, _)| path.rsplit('/').next().unwrap_or(path)).collect();
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     lines(tree, |line| {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Path from the root of the repository, with `/`, to text. Files that are not UTF-8 are absent.
-pub struct Tree(pub BTreeMap<String, String>);
+pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
 
 impl Tree {
     /// Reads what git tracks or would track.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(root())
@@ -27,22 +27,22 @@ impl Tree {
     }
 
     /// A tree for the check of a rule.
-    pub fn sample(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn sample(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
     }
 
     /// The Rust sources.
-    pub fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
         self.all().filter(|(path, _)| path.ends_with(".rs"))
     }
 
     /// Everything.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 }
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate has a parent folder").to_owned()
 }
