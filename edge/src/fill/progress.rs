@@ -339,5 +339,5 @@ impl Drop for FillReader {
     }
 }
 
-
-
+#[cfg(test)]
+mod tests;

@@ -204,5 +204,5 @@ async fn slices(cache: &Cache<StoreKey, Value>, object: ObjectId, length: u64) -
     Some(slices)
 }
 
-
-
+#[cfg(test)]
+mod tests;
