@@ -118,7 +118,9 @@ impl Route {
         // another request than the key says.
         for name in &policy.key_headers {
             if !headers.contains_key(name) {
-                request.headers.get_all(name).iter().for_each(|value| drop(headers.append(name, value.clone())));
+                for value in request.headers.get_all(name) {
+                    headers.append(name, value.clone());
+                }
             }
         }
         self.send_accept_encoding(request, headers);
