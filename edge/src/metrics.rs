@@ -31,6 +31,8 @@ pub struct Metrics {
     connections_closed: Arc<ByIndex>,
     /// Panics, each of which ended one connection.
     pub panics: Counter,
+    /// HTTP/2 streams reset since the viewer took no byte for too long.
+    pub stalled_streams: Counter,
 
     /// Viewers that wait for somebody else's fetch.
     pub fill_waiters: Gauge<i64, AtomicI64>,
@@ -132,6 +134,11 @@ impl Metrics {
                 Closed::ALL.map(Closed::as_str).to_vec(),
             ),
             panics: counter(&mut r, "panics", "Panics, each of which ended one connection"),
+            stalled_streams: counter(
+                &mut r,
+                "stalled_streams",
+                "HTTP/2 streams reset since the viewer took no byte for too long",
+            ),
             fill_waiters: gauge(&mut r, "fill_waiters", "Viewers that wait for a fetch that another one began"),
             fills: gauge(&mut r, "fills", "Fetches in progress whose result may be shared"),
             origin_requests: counter(&mut r, "origin_requests", "Requests sent to origins"),
