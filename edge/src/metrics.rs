@@ -122,7 +122,7 @@ impl Metrics {
             unconfigured_requests: counter(
                 &mut r,
                 "unconfigured_requests",
-                "Requests answered 503 since there was no configuration yet",
+                "Requests answered 503 before any configuration",
             ),
             connections_accepted: counter(&mut r, "connections_accepted", "Viewer connections accepted"),
             connections: gauge(&mut r, "connections", "Viewer connections open"),
@@ -134,11 +134,7 @@ impl Metrics {
                 Closed::ALL.map(Closed::as_str).to_vec(),
             ),
             panics: counter(&mut r, "panics", "Panics, each of which ended one connection"),
-            stalled_streams: counter(
-                &mut r,
-                "stalled_streams",
-                "HTTP/2 streams reset since the viewer took no byte for too long",
-            ),
+            stalled_streams: counter(&mut r, "stalled_streams", "HTTP/2 streams reset since the viewer took nothing"),
             fill_waiters: gauge(&mut r, "fill_waiters", "Viewers that wait for a fetch that another one began"),
             fills: gauge(&mut r, "fills", "Fetches in progress whose result may be shared"),
             origin_requests: counter(&mut r, "origin_requests", "Requests sent to origins"),
@@ -171,7 +167,7 @@ impl Metrics {
             ready_without_operator: counter(
                 &mut r,
                 "ready_without_operator",
-                "Times that this edge became ready with its boot copy since no operator had connected",
+                "Times ready without having heard of an operator",
             ),
             ready: gauge(&mut r, "ready", "1 when /readyz says yes"),
             revision: gauge(&mut r, "revision", "Revision of the configuration that is served"),
@@ -179,7 +175,7 @@ impl Metrics {
             configured_at: gauge(
                 &mut r,
                 "configured_timestamp_seconds",
-                "Unix time at which the served configuration was put in force",
+                "Unix time at which the configuration was put in force",
             ),
             log_dropped: counter(
                 &mut r,
