@@ -367,7 +367,7 @@ impl prometheus_client::collector::Collector for Requests {
             let buckets: Vec<(f64, u64)> = DURATION_BOUNDS_MICROS
                 .iter()
                 .map(|micros| Duration::from_micros(*micros).as_secs_f64())
-                .chain([f64::MAX])
+                .chain([f64::INFINITY])
                 .zip(durations.buckets.iter().map(|count| count.load(Ordering::Relaxed)))
                 .collect();
             let count = buckets.iter().map(|(_, count)| count).sum();
