@@ -63,3 +63,6 @@ fn tidy(value: &mut Value) {
 pub(crate) fn without_description(schema: &mut schemars::Schema) {
     schema.remove("description");
 }
+
+#[cfg(test)]
+mod tests;

@@ -293,3 +293,6 @@ impl JsonSchema for OriginPort {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

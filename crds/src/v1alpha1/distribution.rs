@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Behavior, CacheBehavior, Origin};
 use crate::scalars::{Alias, ByteQuantity, ObjectPath, ZoneName};
 
+/// Rule that the target origin of `defaultCacheBehavior` exists; see [`BEHAVIOR_ORIGINS_RULE`].
+pub const DEFAULT_ORIGIN_RULE: &str = "self.origins.exists(o, o.name == self.defaultCacheBehavior.targetOrigin)";
+
 /// Rule that every target origin of `cacheBehaviors` exists. The operator recognises it by this text and names the
 /// behaviour that breaks it, which CEL cannot: the path in a rule's answer is fixed.
 pub const BEHAVIOR_ORIGINS_RULE: &str =
@@ -44,7 +47,7 @@ pub const BEHAVIOR_PATTERNS_RULE: &str = "!has(self.cacheBehaviors) || self.cach
     printcolumn(name = "Comment", type_ = "string", json_path = ".spec.comment", priority = 1)
 )]
 #[x_kube(
-    validation = Rule::new("self.origins.exists(o, o.name == self.defaultCacheBehavior.targetOrigin)")
+    validation = Rule::new(DEFAULT_ORIGIN_RULE)
         .message("defaultCacheBehavior.targetOrigin: use the name of one of spec.origins")
         .field_path(".defaultCacheBehavior.targetOrigin"),
     validation = Rule::new(BEHAVIOR_ORIGINS_RULE)
