@@ -162,7 +162,7 @@ impl Local {
             served.push(origin);
         }
         let services = LocalServices { addresses, cluster_domain: settings.cluster_domain.clone() };
-        let fleet = Fleet::new(settings.edge.clone(), settings.listen, &std::env::temp_dir())?;
+        let fleet = Fleet::new(settings.edge.clone(), settings.listen, &settings.temporary)?;
         let (running, texts) = (BTreeMap::new(), Vec::new());
         Ok(Self { settings, services, served, fleet, running, texts, term: clock::unix_seconds(), hinted: false })
     }

@@ -25,6 +25,7 @@ fn spec_field(field: &str, spec: &DistributionSpec) -> String {
         ("name" | "uid" | "serviceHosts", _) => "metadata.name".to_owned(),
         ("defaultBehavior", _) => format!("spec.defaultCacheBehavior{}", behavior_rest(rest)),
         ("behaviors", Some(index)) => format!("spec.cacheBehaviors[{index}]{}", behavior_rest(rest)),
+        ("behaviors", None) => "spec.cacheBehaviors".to_owned(),
         ("origins", Some(index)) => format!("spec.origins[{index}]{}", origin_rest(rest, spec, index)),
         ("", _) => "spec".to_owned(),
         _ => format!("spec.{inside}"),
