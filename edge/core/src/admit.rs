@@ -1,12 +1,67 @@
 //! Step 4, admit: may this viewer ask this at all?
 
-use crate::request::{Refusal, ViewerRequest};
+use http::{HeaderValue, Method, StatusCode, Version};
+
+use crate::edge_config::{AllowedMethods, ViewerProtocolPolicy};
+use crate::outcome::Reason;
+use crate::request::{Refusal, Scheme, ViewerRequest};
 use crate::route::Route;
 
 impl Route {
     /// Viewer protocol policy and allowed methods (CloudFront: "Viewer protocol policy", "Allowed HTTP methods").
     pub fn admit(&self, request: &ViewerRequest) -> Result<(), Refusal> {
-        let _ = request;
-        todo!()
+        if request.scheme == Scheme::Http {
+            match self.behavior.viewer_protocol_policy {
+                ViewerProtocolPolicy::AllowAll => {}
+                ViewerProtocolPolicy::RedirectToHttps => return Err(redirect(request)),
+                ViewerProtocolPolicy::HttpsOnly => return Err(https_required()),
+            }
+        }
+        if is_allowed(self.behavior.allowed_methods, &request.method) {
+            Ok(())
+        } else {
+            Err(Refusal::new(Reason::MethodNotAllowed, "this method is not allowed here"))
+        }
     }
 }
+
+fn is_allowed(allowed: AllowedMethods, method: &Method) -> bool {
+    let read = matches!(*method, Method::GET | Method::HEAD);
+    match allowed {
+        AllowedMethods::GetHead => read,
+        AllowedMethods::GetHeadOptions => read || *method == Method::OPTIONS,
+        AllowedMethods::All => {
+            read || matches!(*method, Method::OPTIONS | Method::PUT | Method::PATCH | Method::POST | Method::DELETE)
+        }
+        // They were refused when the head was read; said again, since here is where it would be looked for.
+        AllowedMethods::Any => !matches!(*method, Method::CONNECT | Method::TRACE),
+    }
+}
+
+fn https_required() -> Refusal {
+    Refusal::new(Reason::HttpsRequired, "this is served over https only")
+}
+
+/// 301 for GET and HEAD, 307 for the rest, which keeps method and body. HTTP/1.0 does not know 307, so CloudFront
+/// answers 403 there.
+fn redirect(request: &ViewerRequest) -> Refusal {
+    let read = matches!(request.method, Method::GET | Method::HEAD);
+    if !read && request.version <= Version::HTTP_10 {
+        return https_required();
+    }
+    let host = if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.clone() };
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Ok(location) = HeaderValue::try_from(format!("https://{host}{target}")) else { return https_required() };
+    // Without a Host (HTTP/1.0) there is no name to redirect to; `*` is not a place.
+    if host.is_empty() || !target.starts_with('/') {
+        return https_required();
+    }
+    Refusal {
+        location: Some(location),
+        status: if read { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT },
+        ..Refusal::new(Reason::RedirectToHttps, "this is served over https")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::VARY;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::cache_control::CacheControl;
 use crate::timestamp::Timestamp;
@@ -43,6 +44,23 @@ impl StoredResponse {
 
     /// Bytes of memory that this head takes, bookkeeping included. An estimate on the high side.
     pub fn weight(&self) -> u64 {
-        todo!()
+        // Each field takes a slot of the map and of its index; the map keeps room to spare.
+        let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let slots = self.headers.capacity().max(self.headers.len()) * HEADER_SLOT_BYTES;
+        let names: usize = self.vary.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum();
+        (size_of::<Self>() + fields + slots + names) as u64
+    }
+
+    /// Whether a response with this field came with `Vary: *`.
+    pub(crate) fn varies_on_everything(&self) -> bool {
+        self.headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*'))
+    }
+
+    /// Whether the origin says how long it is fresh.
+    pub(crate) fn has_explicit_freshness(&self) -> bool {
+        self.cache_control.names_lifetime() || self.expires.is_some()
     }
 }
+
+/// Memory of one slot of a header map, bytes: the bucket (hash, name, value, links) and its share of the index.
+const HEADER_SLOT_BYTES: usize = size_of::<(HeaderName, HeaderValue)>() + 48;

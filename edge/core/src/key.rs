@@ -1,10 +1,15 @@
 //! Step 5, key: the identity of what a request asks for.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use std::borrow::Cow;
 
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderName, Method};
+
+use crate::plan::CachePolicy;
 use crate::request::ViewerRequest;
 use crate::route::Route;
+use crate::selection;
 
 /// Identity of a stored response: length-delimited bytes, so that no two different requests share one by accident.
 /// Compared in full; a hash is never trusted alone.
@@ -20,15 +25,150 @@ impl CacheKey {
     /// The key of one variant: this key, and the values that the named headers have in the request **as it goes to the
     /// origin** (RFC 9111 § 4.1). An absent header differs from an empty one.
     pub fn variant(&self, names: &[HeaderName], sent: &HeaderMap) -> Self {
-        let _ = (names, sent);
-        todo!()
+        let mut key = Writer(BytesMut::with_capacity(self.0.len() + 64));
+        key.0.put_slice(&self.0);
+        key.tag(Part::Variant);
+        for name in names {
+            key.header(name, sent);
+        }
+        Self(key.0.freeze())
     }
 }
 
 impl Route {
     /// The primary key: distribution, path, and what the cache policy names.
     pub fn cache_key(&self, request: &ViewerRequest) -> CacheKey {
-        let _ = request;
-        todo!()
+        let policy = &self.behavior.cache_policy;
+        let uid = &self.distribution.uid;
+        let path = self.effective_path(request);
+        let query = selection::query(&policy.key_query_strings, request.query());
+        let expected = uid.len() + path.len() + query.as_ref().map_or(0, |query| query.len()) + request.authority.len();
+        let mut key = Writer(BytesMut::with_capacity(expected + 64));
+        key.bytes(uid.as_bytes());
+        key.bytes(path.as_bytes());
+        // GET and HEAD share an entry; a cached OPTIONS has its own.
+        if request.method == Method::OPTIONS {
+            key.tag(Part::Options);
+        }
+        if policy.key_scheme {
+            key.tagged(Part::Scheme, request.scheme.as_str().as_bytes());
+        }
+        if policy.forward_host {
+            key.tagged(Part::ForwardedHost, request.authority.as_bytes());
+        } else if policy.key_host {
+            key.tagged(Part::Host, &lower_case(request.authority.as_bytes()));
+        }
+        if let Some(query) = query {
+            key.tagged(Part::Query, query.as_bytes());
+        }
+        for name in &policy.key_headers {
+            if request.headers.contains_key(name) {
+                key.tag(Part::Header);
+                key.header(name, &request.headers);
+            }
+        }
+        if let Some(cookies) = selection::cookies(&policy.key_cookies, &request.headers) {
+            key.tagged(Part::Cookies, cookies.as_bytes());
+        }
+        match policy.accept_encoding(&request.headers) {
+            // `identity` and no header at all share an entry (CloudFront: "not included in the cache key").
+            None | Some("identity") => {}
+            Some(encodings) => key.tagged(Part::AcceptEncoding, encodings.as_bytes()),
+        }
+        CacheKey(key.0.freeze())
     }
 }
+
+impl CachePolicy {
+    /// Whether Accept-Encoding is normalised.
+    pub(crate) fn normalises_accept_encoding(&self) -> bool {
+        self.accept_encoding_gzip || self.accept_encoding_brotli
+    }
+
+    /// Accept-Encoding as it takes part in the key and goes to the origin (CloudFront: "Cache compressed objects in
+    /// different encodings"). `None`: not normalised, or the viewer sent none.
+    pub(crate) fn accept_encoding(&self, headers: &HeaderMap) -> Option<&'static str> {
+        if !self.normalises_accept_encoding() || !headers.contains_key(ACCEPT_ENCODING) {
+            return None;
+        }
+        let (mut gzip, mut brotli) = (false, false);
+        for value in headers.get_all(ACCEPT_ENCODING) {
+            for member in value.as_bytes().split(|&byte| byte == b',') {
+                let (coding, accepted) = accepts(member);
+                gzip |= accepted && (coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"));
+                brotli |= accepted && coding.eq_ignore_ascii_case(b"br");
+            }
+        }
+        Some(match (gzip && self.accept_encoding_gzip, brotli && self.accept_encoding_brotli) {
+            (true, true) => "br,gzip",
+            (true, false) => "gzip",
+            (false, true) => "br",
+            (false, false) => "identity",
+        })
+    }
+}
+
+/// One member of Accept-Encoding: the coding, and whether its weight is above zero (RFC 9110 § 12.5.3). Parameters other
+/// than `q` do not exist there; a weight that cannot be read counts as none, so as accepted.
+fn accepts(member: &[u8]) -> (&[u8], bool) {
+    let mut parts = member.split(|&byte| byte == b';');
+    let coding = parts.next().unwrap_or_default().trim_ascii();
+    let refused = parts.any(|parameter| {
+        let text = std::str::from_utf8(parameter.trim_ascii()).unwrap_or_default();
+        let weight = text.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        weight.and_then(|(_, weight)| weight.trim().parse::<f32>().ok()).is_some_and(|weight| weight <= 0.0)
+    });
+    (coding, !refused)
+}
+
+fn lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().any(u8::is_ascii_uppercase) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
+}
+
+/// What a part of the key is. Written before it, so that no part can be taken for another.
+#[derive(Clone, Copy)]
+enum Part {
+    Options = 1,
+    Scheme = 2,
+    Host = 3,
+    ForwardedHost = 4,
+    Query = 5,
+    Header = 6,
+    Cookies = 7,
+    AcceptEncoding = 8,
+    Variant = 9,
+}
+
+struct Writer(BytesMut);
+
+impl Writer {
+    fn tag(&mut self, part: Part) {
+        self.0.put_u8(part as u8);
+    }
+
+    fn number(&mut self, number: usize) {
+        self.0.put_u32(u32::try_from(number).expect("a request head is bounded far below 4 GiB"));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.0.put_slice(bytes);
+    }
+
+    fn tagged(&mut self, part: Part, bytes: &[u8]) {
+        self.tag(part);
+        self.bytes(bytes);
+    }
+
+    /// Name, number of values, values: an absent header has none, an empty one has one of length zero.
+    fn header(&mut self, name: &HeaderName, headers: &HeaderMap) {
+        self.bytes(name.as_str().as_bytes());
+        self.number(headers.get_all(name).iter().count());
+        for value in headers.get_all(name) {
+            self.bytes(value.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

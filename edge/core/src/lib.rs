@@ -16,6 +16,7 @@ pub mod plan;
 pub mod access_log;
 pub mod admit;
 pub mod cache_control;
+mod credentials;
 pub mod decide;
 pub mod entry;
 pub mod freshness;
@@ -24,6 +25,7 @@ pub mod origin_request;
 pub mod request;
 pub mod respond;
 pub mod route;
+mod selection;
 pub mod storable;
 
 pub mod limits;

@@ -56,6 +56,10 @@ pub const HIT_FOR_MISS_KEYS: u64 = 65_536;
 /// Variants counted per primary key before responses are no longer stored.
 pub const VARY_NAMES: usize = 16;
 
+/// Header fields that every answer adds to those stored: Age, Content-Length, X-Cache, Via, request id, zone. Room for
+/// them is kept in the stored map, so that an answer need not grow its index.
+pub const ADDED_HEADERS: usize = 6;
+
 /// Connections open to one origin at once, per worker.
 pub const ORIGIN_CONNECTIONS: usize = 512;
 /// Idle connections kept to one origin, per worker.
@@ -91,5 +95,15 @@ pub const ORIGINS: usize = 128;
 pub const ALIASES: usize = 256;
 /// Longest path pattern, bytes. CloudFront's own limit.
 pub const PATH_PATTERN_BYTES: usize = 255;
+/// Longest default root object, origin path or custom header value, bytes. As in CloudFront's API, rounded up.
+pub const CONFIG_VALUE_BYTES: usize = 2_048;
+/// Longest lifetime in a cache policy, milliseconds: 100 years, as in CloudFront.
+pub const TTL_MILLIS: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
+/// Longest of an origin's timeouts, milliseconds: an hour. Longer ones are typing errors.
+pub const ORIGIN_TIMEOUT_MILLIS: u64 = 60 * 60 * 1_000;
+/// Most attempts to connect to an origin. As in CloudFront.
+pub const CONNECTION_ATTEMPTS: u8 = 3;
+/// Most custom headers of one origin, as in the CRD.
+pub const CUSTOM_HEADERS: usize = 64;
 /// Least memory for the cache, bytes: below it nothing useful fits.
 pub const CACHE_MEMORY_MIN: u64 = 1 << 20;

@@ -1,9 +1,19 @@
 //! Step 8, the pure half: what we ask the origin.
 
-use http::{HeaderMap, HeaderValue, Method};
+use std::fmt::Write;
 
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, RANGE, USER_AGENT,
+    VIA,
+};
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use crate::decide::CONDITIONS;
+use crate::edge_config::OriginProtocolPolicy;
 use crate::request::{Scheme, ViewerRequest};
 use crate::route::Route;
+use crate::selection;
+use crate::storable::end_to_end;
 
 /// Head of a request to an origin. Hop-by-hop fields and framing are added by whoever sends it.
 #[derive(Clone, Debug)]
@@ -35,7 +45,173 @@ impl Route {
     /// Composes the request: what is in the key, what the policy forwards, custom headers, Via, X-Forwarded-For
     /// (CloudFront: "How CloudFront processes and forwards requests to your custom origin").
     pub fn origin_request(&self, request: &ViewerRequest, purpose: Purpose) -> OriginRequest {
-        let _ = (request, purpose);
-        todo!()
+        let origin = &self.behavior.origin;
+        let scheme = match origin.protocol_policy {
+            OriginProtocolPolicy::HttpOnly => Scheme::Http,
+            OriginProtocolPolicy::HttpsOnly => Scheme::Https,
+            OriginProtocolPolicy::MatchViewer => request.scheme,
+        };
+        let mut headers = HeaderMap::with_capacity(request.headers.len() + 8);
+        if self.behavior.cache_policy.forward_all_viewer_headers {
+            self.forward_all(request, purpose, &mut headers);
+        } else {
+            self.forward_named(request, purpose, &mut headers);
+        }
+        add_hop(request, &mut headers);
+        for (name, _) in &origin.custom_headers {
+            headers.remove(name);
+        }
+        for (name, value) in &origin.custom_headers {
+            headers.append(name, value.clone());
+        }
+        OriginRequest {
+            method: request.method.clone(),
+            scheme,
+            target: self.target(request),
+            host: self.host_to_send(request, scheme),
+            unkeyed_credentials: self.unkeyed_credentials(&headers).any(),
+            headers,
+        }
+    }
+
+    /// Origin path, raw path, selected query. Whatever is sent of the query is in the key.
+    fn target(&self, request: &ViewerRequest) -> String {
+        let path = self.effective_path(request);
+        let prefix = &self.behavior.origin.path;
+        let query = selection::query(&self.behavior.cache_policy.key_query_strings, request.query());
+        let mut target = String::with_capacity(prefix.len() + path.len() + query.as_ref().map_or(0, |q| q.len() + 1));
+        // `OPTIONS *` asks about the server, not about a path of it.
+        if path != "*" {
+            target.push_str(prefix);
+        }
+        target.push_str(path);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(&query);
+        }
+        target
+    }
+
+    fn host_to_send(&self, request: &ViewerRequest, scheme: Scheme) -> HeaderValue {
+        let origin = &self.behavior.origin;
+        if self.behavior.cache_policy.forward_host && !request.authority.is_empty() {
+            return request.authority.clone();
+        }
+        match scheme {
+            Scheme::Http => origin.http_authority.clone(),
+            Scheme::Https => origin.https_authority.clone(),
+        }
+    }
+
+    /// Every end-to-end field but Host, and what would let a viewer poison the cache.
+    fn forward_all(&self, request: &ViewerRequest, purpose: Purpose, headers: &mut HeaderMap) {
+        let policy = &self.behavior.cache_policy;
+        for (name, value) in &request.headers {
+            let listed = policy.key_headers.contains(name);
+            let condition = purpose == Purpose::Fill && is_condition_or_range(name);
+            if !condition && !NEVER_FORWARDED.contains(name) && (listed || !POISONOUS.contains(name)) {
+                headers.append(name, value.clone());
+            }
+        }
+        // Connection is still among the viewer's fields, not among these.
+        if let Some(connection) = request.headers.get(CONNECTION) {
+            headers.insert(CONNECTION, connection.clone());
+            for value in request.headers.get_all(CONNECTION).iter().skip(1) {
+                headers.append(CONNECTION, value.clone());
+            }
+        }
+        end_to_end(headers);
+        self.send_accept_encoding(request, headers);
+    }
+
+    /// What is in the key, and what CloudFront always sends.
+    fn forward_named(&self, request: &ViewerRequest, purpose: Purpose, headers: &mut HeaderMap) {
+        let policy = &self.behavior.cache_policy;
+        for (name, value) in &request.headers {
+            let keyed = policy.key_headers.contains(name);
+            let passed = purpose == Purpose::Pass && is_condition_or_range(name);
+            if keyed || passed || self.is_always_sent(request, name) {
+                headers.append(name, value.clone());
+            }
+        }
+        if !policy.key_headers.contains(&USER_AGENT) {
+            headers.insert(USER_AGENT, HeaderValue::from_static("proxima"));
+        }
+        if let Some(cookies) = selection::cookies(&policy.key_cookies, &request.headers) {
+            headers.insert(COOKIE, HeaderValue::try_from(cookies).expect("parts of a field value are one"));
+        }
+        self.send_accept_encoding(request, headers);
+    }
+
+    /// Via and X-Forwarded-For are extended afterwards. Fields that describe a body go with it; Authorization goes with
+    /// methods whose responses are not cached.
+    fn is_always_sent(&self, request: &ViewerRequest, name: &HeaderName) -> bool {
+        let describes_body = request.has_body && name.as_str().starts_with("content-") && *name != CONTENT_LENGTH;
+        let authorizes = *name == AUTHORIZATION && !self.caches_method(&request.method);
+        describes_body || authorizes || *name == VIA || *name == X_FORWARDED_FOR
+    }
+
+    fn send_accept_encoding(&self, request: &ViewerRequest, headers: &mut HeaderMap) {
+        let policy = &self.behavior.cache_policy;
+        if policy.normalises_accept_encoding() {
+            headers.remove(ACCEPT_ENCODING);
+        }
+        if let Some(encodings) = policy.accept_encoding(&request.headers) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        }
     }
 }
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Never the viewer's to send: Host is chosen here, Expect concerns one hop (the body is sent without waiting), and the
+/// others are statements of proxies (CloudFront: "always removed").
+const NEVER_FORWARDED: [HeaderName; 4] =
+    [HOST, EXPECT, HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-real-ip")];
+
+/// Fields that make some origins answer for another host, path or method than those in the key, so that one viewer could
+/// poison the cache for others. Forwarded only where the key has them.
+const POISONOUS: [HeaderName; 11] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+];
+
+fn is_condition_or_range(name: &HeaderName) -> bool {
+    *name == RANGE || name.as_str() == "request-range" || CONDITIONS.contains(name)
+}
+
+/// Appends this hop to Via (RFC 9110 § 7.6.3) and the viewer to X-Forwarded-For (CloudFront: the address of the TCP
+/// connection, behind what the viewer sent).
+fn add_hop(request: &ViewerRequest, headers: &mut HeaderMap) {
+    let via = match request.version {
+        Version::HTTP_09 | Version::HTTP_10 => "1.0 proxima",
+        Version::HTTP_2 => "2 proxima",
+        Version::HTTP_3 => "3 proxima",
+        _ => "1.1 proxima",
+    };
+    headers.append(VIA, HeaderValue::from_static(via));
+    let mut addresses = String::new();
+    for value in headers.get_all(&X_FORWARDED_FOR) {
+        if let Ok(text) = value.to_str()
+            && !text.is_empty()
+        {
+            addresses.push_str(text);
+            addresses.push_str(", ");
+        }
+    }
+    write!(addresses, "{}", request.peer.ip().to_canonical()).expect("writing to a String cannot fail");
+    let addresses = HeaderValue::try_from(addresses).expect("field values and an address are one field value");
+    headers.insert(X_FORWARDED_FOR, addresses);
+}
+
+#[cfg(test)]
+mod tests;

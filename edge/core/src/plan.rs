@@ -1,12 +1,17 @@
 //! A configuration, compiled: every name resolved, every pattern parsed, nothing left that could be wrong.
 
+mod compile;
+mod hosts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use self::hosts::Hosts;
 use crate::edge_config::{
-    AllowedMethods, CachedMethods, EdgeConfig, OriginProtocolPolicy, Selection, SetCookiePolicy, ViewerProtocolPolicy,
+    AllowedMethods, CachedMethods, EdgeConfig, FEATURES, OriginProtocolPolicy, Selection, SetCookiePolicy,
+    ViewerProtocolPolicy,
 };
 use crate::path_pattern::PathPattern;
 
@@ -17,6 +22,8 @@ pub struct Plan {
     pub cache_memory: u64,
     /// All distributions.
     pub distributions: Vec<Arc<Distribution>>,
+    /// Which of them answers to a Host.
+    pub(crate) hosts: Hosts,
 }
 
 /// Why a configuration cannot be served.
@@ -68,6 +75,10 @@ pub struct Origin {
     pub http_port: u16,
     /// Port for https.
     pub https_port: u16,
+    /// Host field for http: `host`, and the port where it is not 80.
+    pub http_authority: HeaderValue,
+    /// Host field for https: `host`, and the port where it is not 443.
+    pub https_authority: HeaderValue,
     /// Name to verify and SNI; absent: the Host sent.
     pub tls_server_name: Option<String>,
     /// In front of the path.
@@ -148,7 +159,20 @@ impl CachePolicy {
 impl Plan {
     /// Proves a configuration, or lists everything that is wrong with it.
     pub fn compile(config: &EdgeConfig) -> Result<Self, Vec<Problem>> {
-        let _ = config;
-        Ok(Self { cache_memory: config.cache.memory, distributions: Vec::new() })
+        compile::plan(config)
     }
 }
+
+/// Names in [`EdgeConfig::requires`] that this build does not know.
+pub fn unknown_features(config: &EdgeConfig) -> Vec<String> {
+    config.requires.iter().filter(|feature| !FEATURES.contains(&feature.as_str())).cloned().collect()
+}
+
+/// One port, as it stands in a Host field, or nothing for the default of the scheme.
+pub(crate) fn authority(host: &str, port: u16, default_port: u16) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == default_port { host } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests;

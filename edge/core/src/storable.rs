@@ -1,8 +1,18 @@
 //! Step 9, the pure half: may this response be stored?
 
-use http::{HeaderMap, StatusCode};
+use std::time::Duration;
 
+use bytes::{BufMut, BytesMut};
+use http::header::{
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HOST, HeaderName,
+    LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::cache_control::{self, CacheControl};
+use crate::edge_config::SetCookiePolicy;
 use crate::entry::StoredResponse;
+use crate::limits;
 use crate::origin_request::OriginRequest;
 use crate::outcome::NotStored;
 use crate::route::Route;
@@ -26,8 +36,15 @@ pub struct OriginResponse {
 /// Removes what concerns one connection only: Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer,
 /// Transfer-Encoding, Upgrade (RFC 9110 § 7.6.1). Content-Length is removed too: whoever sends the message frames it.
 pub fn end_to_end(headers: &mut HeaderMap) {
-    let _ = headers;
-    todo!()
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().filter(|&name| !PROTECTED.contains(name)).chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
 }
 
 impl Route {
@@ -39,7 +56,158 @@ impl Route {
         response: &OriginResponse,
         epoch: u64,
     ) -> Result<StoredResponse, NotStored> {
-        let _ = (request, response, epoch);
-        todo!()
+        let policy = &self.behavior.cache_policy;
+        if request.method == Method::HEAD || !self.caches_method(&request.method) {
+            return Err(NotStored::Method);
+        }
+        let entry = read(response, epoch);
+        self.check_status(&entry)?;
+        let overridden = policy.override_origin_directives && !policy.min_ttl.is_zero() && entry.status.as_u16() < 400;
+        if !overridden {
+            check_directives(&entry)?;
+        }
+        let vary = vary(&response.headers, overridden)?;
+        if policy.set_cookie == SetCookiePolicy::Bypass && response.headers.contains_key(SET_COOKIE) {
+            return Err(NotStored::SetCookie);
+        }
+        if !self.may_share(&entry, self.unkeyed_credentials(&request.headers)) {
+            return Err(NotStored::UnkeyedCredentials);
+        }
+        if !policy.is_fresh(&entry, response.received_at) {
+            return Err(NotStored::NoFreshness);
+        }
+        Ok(StoredResponse { headers: kept(&entry, policy.set_cookie), vary, ..entry })
+    }
+
+    fn check_status(&self, entry: &StoredResponse) -> Result<(), NotStored> {
+        let policy = &self.behavior.cache_policy;
+        let explicit = entry.has_explicit_freshness();
+        match entry.status.as_u16() {
+            206 => Err(NotStored::Partial),
+            100..=199 | 304 => Err(NotStored::Status),
+            // RFC 6585 § 3 to § 6: never by a cache.
+            428 | 429 | 511 => Err(NotStored::Status),
+            // A malformed or oversized request of one viewer must not answer the others.
+            400 | 413 | 414 | 416 | 431 | 494 if !policy.origin_controlled => Err(NotStored::Status),
+            _ if explicit || policy.stores_without_lifetime(entry) => Ok(()),
+            _ => Err(NotStored::Status),
+        }
     }
 }
+
+/// Fields of one connection. Content-Length is not one, but whoever sends the message frames it.
+const HOP_BY_HOP: [HeaderName; 11] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    CONTENT_LENGTH,
+];
+
+/// Fields that Connection cannot take away, since without them the message would mean something else (a class of faults
+/// in other caches: `Connection: content-length`, `Connection: host`). Framing is removed in any case, never by request.
+const PROTECTED: [HeaderName; 7] =
+    [HOST, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, DATE, SET_COOKIE, http::header::CACHE_CONTROL];
+
+/// What a response says of itself, unjudged.
+fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
+    let headers = &response.headers;
+    let date = date_field(headers, &DATE).unwrap_or(response.received_at);
+    StoredResponse {
+        status: response.status,
+        headers: headers.clone(),
+        cache_control: CacheControl::parse(headers),
+        expires: headers.contains_key(EXPIRES).then(|| date_field(headers, &EXPIRES).unwrap_or(EPOCH)),
+        last_modified: date_field(headers, &LAST_MODIFIED),
+        date,
+        received_at: response.received_at,
+        initial_age: initial_age(response, date),
+        epoch,
+        vary: Vec::new(),
+        body_length: response.body_length.unwrap_or(0),
+    }
+}
+
+const EPOCH: Timestamp = Timestamp::from_millis(0);
+
+/// The first field of this name, as a date.
+fn date_field(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+    headers.get(name)?.to_str().ok().and_then(Timestamp::from_http_date)
+}
+
+/// `corrected_initial_age` (RFC 9111 § 4.2.3).
+fn initial_age(response: &OriginResponse, date: Timestamp) -> Duration {
+    let apparent = response.received_at.since(date);
+    let delay = response.received_at.since(response.requested_at);
+    apparent.max(age_field(&response.headers) + delay)
+}
+
+/// The first member of Age; anything but a non-negative integer is ignored (RFC 9111 § 5.1).
+fn age_field(headers: &HeaderMap) -> Duration {
+    let first = headers.get(AGE).and_then(|value| value.as_bytes().split(|&byte| byte == b',').next());
+    Duration::from_secs(first.and_then(|text| cache_control::delta_seconds(text.trim_ascii())).unwrap_or(0))
+}
+
+fn check_directives(entry: &StoredResponse) -> Result<(), NotStored> {
+    let directives = &entry.cache_control;
+    match () {
+        () if directives.no_store => Err(NotStored::NoStore),
+        () if directives.private => Err(NotStored::Private),
+        // It might be stored and asked for anew each time; until there is revalidation that would gain nothing.
+        () if directives.no_cache => Err(NotStored::NoCache),
+        () => Ok(()),
+    }
+}
+
+/// Names in Vary: lower case, sorted, once each. What is not a name matches nothing, so it counts as `*`.
+fn vary(headers: &HeaderMap, ignore_any: bool) -> Result<Vec<HeaderName>, NotStored> {
+    let mut names = Vec::new();
+    for value in headers.get_all(VARY) {
+        for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            match HeaderName::from_bytes(member) {
+                _ if member.is_empty() => {}
+                Ok(name) if member != b"*" => names.push(name),
+                _ if ignore_any => {}
+                _ => return Err(NotStored::VaryAny),
+            }
+        }
+    }
+    names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    names.dedup();
+    if names.len() > limits::VARY_NAMES { Err(NotStored::VaryTooLong) } else { Ok(names) }
+}
+
+/// The fields to keep, in a map with room for those that every answer adds, and with all values copied into one
+/// allocation: as received they are views that would pin whole network buffers.
+fn kept(entry: &StoredResponse, set_cookie: SetCookiePolicy) -> HeaderMap {
+    let withheld = cache_control::withheld_fields(&entry.headers);
+    let keep = |name: &HeaderName| {
+        let cookie = *name == SET_COOKIE && set_cookie != SetCookiePolicy::Store;
+        !cookie && !matches!(*name, AGE | DATE) && !withheld.contains(name)
+    };
+    let fields = || entry.headers.iter().filter(|(name, _)| keep(name));
+    let mut values = BytesMut::with_capacity(fields().map(|(_, value)| value.len()).sum());
+    fields().for_each(|(_, value)| values.put_slice(value.as_bytes()));
+    let mut values = values.freeze();
+    let mut headers = HeaderMap::with_capacity(fields().count() + 1 + limits::ADDED_HEADERS);
+    for (name, value) in fields() {
+        let copy = HeaderValue::from_maybe_shared(values.split_to(value.len()));
+        headers.append(name.clone(), copy.expect("a copy of a field value is one"));
+    }
+    headers.insert(DATE, date_value(entry.date));
+    headers
+}
+
+/// A Date field.
+pub(crate) fn date_value(date: Timestamp) -> HeaderValue {
+    HeaderValue::try_from(date.to_http_date()).expect("an HTTP date is plain ASCII")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Which distribution answers to a Host: one hash lookup for an exact name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Distribution;
+
+/// Names of all distributions, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    /// Exact names: aliases and names of Services.
+    pub(super) exact: HashMap<String, Arc<Distribution>>,
+    /// `*.example.com` under `example.com`.
+    pub(super) wildcards: HashMap<String, Arc<Distribution>>,
+    /// The one distribution without aliases, which answers to every other Host.
+    pub(super) any: Option<Arc<Distribution>>,
+}
+
+impl Hosts {
+    /// The distribution for a host in the form of [`host_name`](crate::request::host_name). The most specific wins: an
+    /// exact name, then the longest wildcard, then the distribution without aliases.
+    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Distribution>> {
+        if let Some(distribution) = self.exact.get(host) {
+            return Some(distribution);
+        }
+        if !self.wildcards.is_empty() {
+            let mut rest = host;
+            while let Some((_, suffix)) = rest.split_once('.') {
+                if let Some(distribution) = self.wildcards.get(suffix) {
+                    return Some(distribution);
+                }
+                rest = suffix;
+            }
+        }
+        self.any.as_ref()
+    }
+}
