@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The Proxima edge: sockets, store, origins and control port around `proxima-edge-core`, which decides.
+//!
+//! Modules in the order in which a request meets them: [`server`] accepts and reads, [`handle`] is the straight line,
+//! [`plan_source`] says what is configured, [`store`] looks up, [`fill`] and [`origin`] fetch, [`body`] streams,
+//! [`log`] and [`metrics`] record. Beside the line: [`control`] takes configurations from the operator, [`admin`]
+//! answers probes and scrapes.
+//!
+//! One thread for each core, each with a runtime, a listener and origin connections of its own; store and fills are
+//! shared. Control and admin run on the main thread, so that no viewer waits for them.
+
+pub mod args;
+pub mod edge;
+
+pub mod server;
+
+pub mod handle;
+
+pub mod plan_source;
+
+pub mod store;
+
+pub mod fill;
+
+pub mod origin;
+
+pub mod body;
+
+pub mod log;
+pub mod metrics;
+
+pub mod admin;
+pub mod clock;
+pub mod control;
+
+mod process;
+
+pub use process::run;

@@ -153,6 +153,8 @@ reasons! {
     ViewerBodyIncomplete => Error, 400;
     /// The viewer read too slowly.
     ViewerTooSlow => Error, 499;
+    /// The edge has no valid configuration yet.
+    NotConfigured => Error, 503;
     /// A fault of the edge.
     InternalError => Error, 500;
 }

@@ -1,0 +1,298 @@
+//! Texts and numbers with a meaning of their own, each with the rule that its schema carries.
+//!
+//! Reading one from JSON never fails on a rule: the API server may hold objects from before a rule existed, and one of
+//! them must not end a watch. The schema refuses what breaks a rule; what computes with a scalar
+//! ([`Duration::to_std`], [`ByteQuantity::bytes`]) checks it again.
+
+use std::{borrow::Cow, fmt};
+
+use kube::core::Rule;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Durations as GEP-2257 writes them, as a CEL regular expression.
+pub const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// Longest text of a duration: four numbers of five digits with their units.
+const DURATION_CHARACTERS: u32 = 28;
+
+/// A text that cannot be computed with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScalarError {
+    /// See [`Duration`].
+    #[error("{0:?} is no duration; write it as 30s, 5m, 1h30m or 250ms, a day as 24h")]
+    Duration(String),
+    /// See [`ByteQuantity`].
+    #[error("{0:?} is no number of bytes between 1Mi and 16Ti; write it as 512Mi or 2Gi")]
+    ByteQuantity(String),
+}
+
+/// Declares a text with a length and rules.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $max:expr, $rules:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                text_schema($max, &$rules)
+            }
+        }
+    };
+}
+
+/// Schema of a text that is not empty. Every rule is (CEL, message).
+fn text_schema(max: u32, rules: &[(&str, &str)]) -> Schema {
+    let rules: Vec<Rule> = rules.iter().map(|(rule, message)| Rule::new(*rule).message(*message)).collect();
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": max,
+        "x-kubernetes-validations": rules,
+    })
+}
+
+text!(
+    /// A span of time as GEP-2257 writes it: `30s`, `5m`, `1h30m`, `250ms`. There is no day: `24h`.
+    Duration,
+    DURATION_CHARACTERS,
+    [(
+        "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')",
+        "write a duration as 30s, 5m, 1h30m or 250ms: up to four whole numbers of at most five digits with unit; \
+         there is no unit for days, a day is 24h"
+    )]
+);
+
+impl Duration {
+    /// The span itself.
+    pub fn to_std(&self) -> Result<std::time::Duration, ScalarError> {
+        let fault = || ScalarError::Duration(self.0.clone());
+        let mut rest = self.0.as_str();
+        let mut total = std::time::Duration::ZERO;
+        for _ in 0..4 {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            if digits == 0 || digits > 5 {
+                return Err(fault());
+            }
+            let number: u64 = rest[..digits].parse().map_err(|_| fault())?;
+            rest = &rest[digits..];
+            let unit = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            total += match &rest[..unit] {
+                "h" => std::time::Duration::from_secs(number * 3600),
+                "m" => std::time::Duration::from_secs(number * 60),
+                "s" => std::time::Duration::from_secs(number),
+                "ms" => std::time::Duration::from_millis(number),
+                _ => return Err(fault()),
+            };
+            rest = &rest[unit..];
+            if rest.is_empty() {
+                return Ok(total);
+            }
+        }
+        Err(fault())
+    }
+}
+
+text!(
+    /// A number of bytes as Kubernetes writes quantities: `512Mi`, `2Gi`; whole numbers from 1Mi to 16Ti.
+    ByteQuantity,
+    24,
+    [(
+        "self.matches('^[1-9][0-9]{0,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$') && !quantity(self).isLessThan(quantity('1Mi')) && \
+         !quantity(self).isGreaterThan(quantity('16Ti'))",
+        "memory: write a whole number of bytes from 1Mi to 16Ti, such as 512Mi or 2Gi"
+    )]
+);
+
+impl ByteQuantity {
+    /// The number itself.
+    pub fn bytes(&self) -> Result<u64, ScalarError> {
+        let fault = || ScalarError::ByteQuantity(self.0.clone());
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = self.0.split_at(digits);
+        let factor: u64 = match unit {
+            "" => 1,
+            "Ki" => 1 << 10,
+            "Mi" => 1 << 20,
+            "Gi" => 1 << 30,
+            "Ti" => 1 << 40,
+            "k" => 1_000,
+            "M" => 1_000_000,
+            "G" => 1_000_000_000,
+            "T" => 1_000_000_000_000,
+            _ => return Err(fault()),
+        };
+        let number: u64 = number.parse().map_err(|_| fault())?;
+        match number.checked_mul(factor) {
+            Some(bytes) if (1 << 20..=16 << 40).contains(&bytes) => Ok(bytes),
+            Some(_) | None => Err(fault()),
+        }
+    }
+}
+
+text!(
+    /// Name of an origin within a Distribution.
+    OriginName,
+    128,
+    [("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",
+      "use letters, digits, '-', '_' and '.' for an origin's name; begin and end with a letter or digit")]
+);
+
+text!(
+    /// Name of a Kubernetes Service: a DNS-1035 label.
+    ServiceName,
+    63,
+    [("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+      "service.name: give a Service's name: lower case letters, digits and '-', beginning with a letter; the namespace is \
+       always the Distribution's own")]
+);
+
+text!(
+    /// Name of a zone: a label value.
+    ZoneName,
+    63,
+    [("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+      "zones.name: use the value of the nodes' label topology.kubernetes.io/zone: letters, digits, '-', '_' and '.'")]
+);
+
+text!(
+    /// A host name or an address, without scheme, port and brackets.
+    HostName,
+    253,
+    [("self.contains(':') ? isIP(self) : self.matches('^([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?$')",
+      "give a host name or address alone, such as site.example.com: no scheme, port, path or brackets")]
+);
+
+text!(
+    /// A host name of viewers: lower case, `*.` in front for all names below.
+    Alias,
+    253,
+    [
+        ("self == self.lowerAscii()", "aliases: write host names in lower case"),
+        ("self.matches('^([*][.])?([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?$')",
+         "aliases: give a host name such as shop.example.com or *.example.com: no scheme, port or path, and '*' only as the first label"),
+    ]
+);
+
+text!(
+    /// A path in front of all paths of an origin: begins with `/`, does not end with it.
+    OriginPath,
+    255,
+    [("self.matches(\"^(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+$\") && self.split('/').all(s, s != '.' && s != '..')",
+      "path: begin with '/', do not end with it, and use neither empty segments, '.', '..', '?' nor '#', as in /public/v2")]
+);
+
+text!(
+    /// The path of an object without the leading slash.
+    ObjectPath,
+    255,
+    [
+        ("!self.startsWith('/')", "defaultRootObject: remove the leading slash, as in index.html"),
+        ("self.matches(\"^[A-Za-z0-9._~!$&'()*+,;=:@%/-]+$\") && self.split('/').all(s, s != '.' && s != '..')",
+         "defaultRootObject: give a path such as index.html, without '?', '#', spaces and segments '.' and '..'"),
+    ]
+);
+
+text!(
+    /// Paths that a behaviour is for (CloudFront's "Path pattern" names the alphabet).
+    PathPattern,
+    255,
+    [("self.matches(\"^[A-Za-z0-9_.*$/~\\\"'@:+&?-]+$\")",
+      "pathPattern: use letters, digits and _ - . * $ / ~ \" ' @ : + & ? only, as in /images/*.jpg")]
+);
+
+text!(
+    /// Name of a header (RFC 9110 § 5.6.2, token).
+    HeaderName,
+    256,
+    [("self.matches(\"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$\")",
+      "give the name of a header alone, such as X-From: no colon, no spaces")]
+);
+
+text!(
+    /// Value of a header: printable ASCII that neither begins nor ends with a space.
+    HeaderValue,
+    1783,
+    [("self.matches('^[!-~]([ -~]*[!-~])?$')",
+      "customHeaders: use printable ASCII for a value, without spaces at its ends")]
+);
+
+text!(
+    /// Name of a cookie or of a query string parameter.
+    ParameterName,
+    256,
+    [("self.matches(\"^[!-%'-:<>-~]+$\")",
+      "names: give the name of a cookie or query string parameter: printable ASCII without '=', '&', ';' and spaces")]
+);
+
+/// Port of an http origin: 80, 443 or 1024 to 65535, as CloudFront has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OriginPort(u16);
+
+impl OriginPort {
+    /// The port itself.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl From<u16> for OriginPort {
+    fn from(port: u16) -> Self {
+        Self(port)
+    }
+}
+
+impl JsonSchema for OriginPort {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OriginPort".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer",
+            "format": "int32",
+            "minimum": 1,
+            "maximum": 65535,
+            "x-kubernetes-validations": [
+                Rule::new("self == 80 || self == 443 || self >= 1024").message("use port 80, 443 or 1024 to 65535")
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Step 10, the body: what hyper reads to answer a viewer.
+//!
+//! A response is complete only when its source says so. Anything else ends in an error, so that hyper cuts the connection
+//! instead of ending the message: a viewer never takes a part for the whole.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use proxima_edge_core::outcome::Reason;
+
+use crate::fill::{FillReader, ReadError};
+use crate::log::Record;
+use crate::origin::{OriginBody, OriginBodyError};
+use crate::store::FoundBody;
+
+/// Body of a response to a viewer, and the log record of its request: when the body is dropped, the request is over.
+pub struct ReplyBody {
+    source: BodySource,
+    /// Length, where it is known beforehand.
+    length: Option<u64>,
+    sent: u64,
+    complete: bool,
+    record: Option<Record>,
+}
+
+/// Where the bytes come from.
+pub enum BodySource {
+    /// Nowhere.
+    Empty,
+    /// One piece.
+    Whole(Bytes),
+    /// Slices from the store.
+    Slices(std::vec::IntoIter<Bytes>),
+    /// A fill in progress.
+    Fill(FillReader),
+    /// The origin, for this viewer alone.
+    Origin(Box<OriginBody>),
+}
+
+/// Why a response was cut short.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The fill ended badly.
+    #[error(transparent)]
+    Fill(#[from] ReadError),
+    /// The origin did.
+    #[error(transparent)]
+    Origin(#[from] OriginBodyError),
+}
+
+impl BodyError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Fill(ReadError::TooSlow) => Reason::ViewerTooSlow,
+            Self::Fill(ReadError::Broken(_)) | Self::Origin(_) => Reason::OriginBodyIncomplete,
+        }
+    }
+}
+
+impl From<FoundBody> for BodySource {
+    fn from(body: FoundBody) -> Self {
+        match body {
+            FoundBody::Whole(bytes) => Self::Whole(bytes),
+            FoundBody::Slices(slices) => Self::Slices(slices.into_iter()),
+        }
+    }
+}
+
+impl ReplyBody {
+    /// A body of a known or unknown length.
+    pub fn new(source: BodySource, length: Option<u64>) -> Self {
+        let complete = matches!(source, BodySource::Empty) || length == Some(0);
+        Self { source, length, sent: 0, complete, record: None }
+    }
+
+    /// No body.
+    pub fn empty() -> Self {
+        Self::new(BodySource::Empty, Some(0))
+    }
+
+    /// A small body at hand.
+    pub fn whole(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        Self::new(BodySource::Whole(bytes), Some(length))
+    }
+
+    /// The same, with the record that is logged when it is over.
+    pub fn logged(mut self, record: Record) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match &mut self.source {
+            BodySource::Empty => Poll::Ready(None),
+            BodySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            BodySource::Whole(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            BodySource::Slices(slices) => Poll::Ready(slices.next().map(Ok)),
+            BodySource::Fill(reader) => reader.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
+            BodySource::Origin(body) => body.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
+        }
+    }
+
+    fn fail(&mut self, error: &BodyError) {
+        if let Some(record) = &mut self.record {
+            record.fields.reason = error.reason();
+            record.fields.detail = Some(error.to_string());
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        if body.complete {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(body.poll_source(cx)) {
+            Some(Ok(bytes)) => {
+                body.sent += bytes.len() as u64;
+                body.complete = body.length == Some(body.sent);
+                Some(Ok(Frame::data(bytes)))
+            }
+            Some(Err(error)) => {
+                body.fail(&error);
+                Some(Err(error))
+            }
+            None => {
+                body.complete = true;
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.complete
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - self.sent))
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        let Some(record) = &mut self.record else { return };
+        record.fields.body_bytes = self.sent;
+        if !self.complete {
+            record.fields.aborted = true;
+            // A failure of ours is already named; otherwise it was the viewer who left.
+            if record.fields.detail.is_none() {
+                record.fields.reason = Reason::ViewerAborted;
+            }
+        }
+    }
+}

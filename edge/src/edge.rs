@@ -1,0 +1,124 @@
+//! What all parts of one edge process share. Plain wiring: nothing here decides.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderValue;
+use proxima_edge_core::respond::Identity;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::fill::Fills;
+use crate::log::AccessLog;
+use crate::metrics::Metrics;
+use crate::origin::Origins;
+use crate::plan_source::PlanSource;
+use crate::store::Store;
+
+/// One edge process: shared by all workers.
+pub struct Edge {
+    /// What marks every response.
+    pub identity: Identity,
+    /// Zone of this edge.
+    pub zone: String,
+    /// Name of this edge.
+    pub name: String,
+    /// The time.
+    pub clock: Clock,
+    /// What is configured.
+    pub plans: PlanSource,
+    /// What is cached.
+    pub store: Store,
+    /// What is being fetched.
+    pub fills: Fills,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where lines about requests go.
+    pub log: AccessLog,
+    /// Names for requests.
+    pub request_ids: RequestIds,
+    /// Where origins may not be.
+    pub origin_guard: OriginGuard,
+    /// Cancelled when the process is to end: no new connections, open ones finish their requests.
+    pub shutdown: CancellationToken,
+}
+
+/// One worker thread's part: what is not shared with other threads.
+pub struct Worker {
+    /// The process that it belongs to.
+    pub edge: Arc<Edge>,
+    /// Connections to origins.
+    pub origins: Origins,
+}
+
+/// Which addresses origins may not have.
+#[derive(Clone, Debug, Default)]
+pub struct OriginGuard {
+    /// Loopback and link-local addresses are fine.
+    pub allow_loopback: bool,
+    /// Listeners of this very process, never fine. An unspecified address stands for all of the machine's.
+    pub own: Vec<SocketAddr>,
+}
+
+/// Marks of this edge. Zone and name were checked when the command line was read.
+pub fn identity(zone: &str, name: &str) -> Identity {
+    let value = |text: &str| HeaderValue::from_str(text).expect("labels are visible ASCII");
+    Identity { zone: value(zone), via: value(&format!("1.1 {name} (proxima)")) }
+}
+
+/// Makes names for requests: unique in this process, and by a random part among all others.
+#[derive(Debug)]
+pub struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// With a random part of this process.
+    pub fn new() -> Self {
+        // Each RandomState has fresh keys from the operating system: enough for a name, and no crate more.
+        Self { process: RandomState::new().build_hasher().finish(), next: AtomicU64::new(1) }
+    }
+
+    /// The next name: 28 hexadecimal digits.
+    pub fn next(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = [0_u8; 28];
+        for (place, digit) in text.iter_mut().enumerate() {
+            let nibble = if place < 16 { self.process >> (60 - 4 * place) } else { number >> (44 - 4 * (place - 16)) };
+            *digit = DIGITS[(nibble & 15) as usize];
+        }
+        HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII")
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_differ_and_count_up() {
+        let ids = RequestIds::new();
+        let (first, second) = (ids.next(), ids.next());
+        assert!(first.to_str().unwrap().ends_with("000000000001"), "{first:?}");
+        assert!(second.to_str().unwrap().ends_with("000000000002"), "{second:?}");
+        assert_eq!(first.len(), 28);
+        assert_ne!(RequestIds::new().next(), first);
+    }
+
+    #[test]
+    fn identity_is_what_viewers_see() {
+        let identity = identity("sa-east-1a", "shop-edge-0");
+        assert_eq!(identity.zone, "sa-east-1a");
+        assert_eq!(identity.via, "1.1 shop-edge-0 (proxima)");
+    }
+}

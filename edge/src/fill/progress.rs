@@ -1,0 +1,343 @@
+//! A response as it arrives, read by many.
+//!
+//! **Protocol.** One writer (the fill's task), any number of readers on any worker. The head is settled once, and decides
+//! whether there is a body to share. The body grows at its end only; each reader keeps its own offset and is woken when
+//! there is more. "Complete" is a fact that the writer states; a body without it is broken, and so is its reader's
+//! response. While the response is stored all of it stays readable from the start. When it turns out too large to store,
+//! only a window stays: the writer waits for the slowest reader, for a bounded time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderName;
+use proxima_edge_core::entry::StoredResponse;
+use proxima_edge_core::key::CacheKey;
+use proxima_edge_core::limits;
+use proxima_edge_core::storable::OriginResponse;
+
+use crate::metrics::Metrics;
+use crate::origin::OriginError;
+
+/// Head of a response that is being stored.
+#[derive(Debug)]
+pub struct FillHead {
+    /// Where it will be stored.
+    pub key: CacheKey,
+    /// Request headers that it, and others under the same primary key, differ by.
+    pub names: Arc<[HeaderName]>,
+    /// As the origin sent it: for the viewer who caused the fetch.
+    pub response: OriginResponse,
+    /// As it will be stored: for everybody else.
+    pub stored: StoredResponse,
+}
+
+/// What is known of the head.
+#[derive(Clone, Debug)]
+pub(super) enum Head {
+    /// Nothing yet.
+    Pending,
+    /// It is being stored, and streams to whoever asks.
+    Streaming(Arc<FillHead>),
+    /// It may not be stored: each viewer asks for itself.
+    NotStorable,
+    /// There is none: the origin failed.
+    Failed(OriginError),
+    /// The task died before it knew.
+    Abandoned,
+}
+
+/// Why a reader gets no further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The origin's body ended before its end, or the task died.
+    #[error("{0}")]
+    Broken(String),
+    /// This reader lagged by the whole window for too long.
+    #[error("the viewer read too slowly to keep up with a response that is not stored")]
+    TooSlow,
+}
+
+/// A response in the making.
+pub(super) struct Progress {
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct State {
+    head: Head,
+    /// Consecutive pieces of the body with their offsets.
+    pieces: VecDeque<(u64, Bytes)>,
+    received: u64,
+    end: Option<Result<(), ReadError>>,
+    /// Only a window is kept.
+    windowed: bool,
+    readers: Vec<Option<ReaderState>>,
+    free: Vec<usize>,
+    reader_count: usize,
+    /// The writer, while it waits for readers to advance.
+    writer: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct ReaderState {
+    offset: u64,
+    waker: Option<Waker>,
+    cut: bool,
+}
+
+impl State {
+    fn held(&self) -> u64 {
+        self.pieces.front().map_or(0, |(first, _)| self.received - first)
+    }
+
+    fn slowest(&self) -> Option<u64> {
+        self.readers.iter().flatten().filter(|reader| !reader.cut).map(|reader| reader.offset).min()
+    }
+
+    /// Forgets what every reader has read.
+    fn trim(&mut self) {
+        let Some(slowest) = self.slowest() else { return };
+        while self.pieces.front().is_some_and(|(offset, bytes)| offset + bytes.len() as u64 <= slowest) {
+            self.pieces.pop_front();
+        }
+    }
+
+    fn wake_readers(&mut self) -> Vec<Waker> {
+        self.readers.iter_mut().flatten().filter_map(|reader| reader.waker.take()).collect()
+    }
+
+    fn piece_at(&self, offset: u64) -> Option<Bytes> {
+        let after = self.pieces.partition_point(|(start, _)| *start <= offset);
+        let (start, bytes) = self.pieces.get(after.checked_sub(1)?)?;
+        let skip = usize::try_from(offset - start).ok()?;
+        (skip < bytes.len()).then(|| bytes.slice(skip..))
+    }
+}
+
+// The writer's side.
+impl Progress {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        let state = State {
+            head: Head::Pending,
+            pieces: VecDeque::new(),
+            received: 0,
+            end: None,
+            windowed: false,
+            readers: Vec::new(),
+            free: Vec::new(),
+            reader_count: 0,
+            writer: None,
+        };
+        Self { state: Mutex::new(state), metrics: Arc::clone(metrics) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs while the state is inconsistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes all readers, outside of the lock.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, wakers) = {
+            let mut state = self.state();
+            let held = state.held();
+            let result = change(&mut state);
+            self.metrics.pinned_bytes.inc_by(state.held().cast_signed() - held.cast_signed());
+            (result, state.wake_readers())
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// Settles the head.
+    pub(super) fn settle(&self, head: Head) {
+        self.change(|state| state.head = head);
+    }
+
+    /// Appends bytes.
+    pub(super) fn push(&self, bytes: Bytes) {
+        self.change(|state| {
+            let offset = state.received;
+            state.received += bytes.len() as u64;
+            state.pieces.push_back((offset, bytes));
+            if state.windowed {
+                state.trim();
+            }
+        });
+    }
+
+    /// Replaces everything from `offset` on by the same bytes in one allocation, the one that is stored too.
+    pub(super) fn consolidate(&self, offset: u64, bytes: Bytes) {
+        let mut state = self.state();
+        while state.pieces.back().is_some_and(|(start, _)| *start >= offset) {
+            state.pieces.pop_back();
+        }
+        state.pieces.push_back((offset, bytes));
+    }
+
+    /// From now on only a window is kept.
+    pub(super) fn keep_window(&self) {
+        self.change(|state| {
+            state.windowed = true;
+            state.trim();
+        });
+    }
+
+    /// Waits until the window has room. When it has none after [`limits::SLOW_VIEWER`], whoever lags is cut off.
+    pub(super) async fn room(&self) {
+        let has_room = std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            let lag = |state: &State| state.slowest().map_or(0, |slowest| state.received - slowest);
+            if !state.windowed || lag(&state) < limits::UNSTORED_WINDOW_BYTES {
+                return Poll::Ready(());
+            }
+            state.writer = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        if tokio::time::timeout(limits::SLOW_VIEWER, has_room).await.is_err() {
+            self.change(|state| {
+                let keep_from = state.received.saturating_sub(limits::UNSTORED_WINDOW_BYTES);
+                for reader in state.readers.iter_mut().flatten() {
+                    reader.cut |= reader.offset <= keep_from;
+                }
+                state.trim();
+            });
+        }
+    }
+
+    /// Readers that still want the body.
+    pub(super) fn readers(&self) -> usize {
+        let state = self.state();
+        if !state.windowed {
+            return state.reader_count;
+        }
+        state.readers.iter().flatten().filter(|reader| !reader.cut).count()
+    }
+
+    /// States how the body ended.
+    pub(super) fn finish(&self, end: Result<(), ReadError>) {
+        self.change(|state| {
+            state.end.get_or_insert(end);
+        });
+    }
+
+    /// The task is gone. Nothing happens when it had come to its end.
+    pub(super) fn abandon(&self) {
+        self.change(|state| match state.head {
+            Head::Pending => state.head = Head::Abandoned,
+            Head::Streaming(_) => {
+                state.end.get_or_insert(Err(ReadError::Broken("the fetch was abandoned".to_owned())));
+            }
+            Head::NotStorable | Head::Failed(_) | Head::Abandoned => {}
+        });
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let held = self.state().held();
+        self.metrics.pinned_bytes.dec_by(held.cast_signed());
+    }
+}
+
+// The readers' side.
+impl Progress {
+    /// A reader from the first byte. None: there are too many, or the first byte is no longer held.
+    pub(super) fn reader(progress: &Arc<Self>) -> Option<FillReader> {
+        let mut state = progress.state();
+        let broken = matches!(state.end, Some(Err(_)));
+        if broken || state.windowed || state.reader_count >= limits::FOLLOWERS_PER_FILL {
+            return None;
+        }
+        state.reader_count += 1;
+        let slot = match state.free.pop() {
+            Some(slot) => slot,
+            None => {
+                state.readers.push(None);
+                state.readers.len() - 1
+            }
+        };
+        state.readers[slot] = Some(ReaderState::default());
+        Some(FillReader { progress: Arc::clone(progress), slot })
+    }
+}
+
+/// One viewer's place in a response that is being filled.
+pub struct FillReader {
+    progress: Arc<Progress>,
+    slot: usize,
+}
+
+impl FillReader {
+    /// Waits until the head is settled.
+    pub(super) async fn head(&self) -> Head {
+        std::future::poll_fn(|cx| {
+            let mut state = self.progress.state();
+            if !matches!(state.head, Head::Pending) {
+                return Poll::Ready(state.head.clone());
+            }
+            self.own(&mut state).waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The head, where it is shared.
+    pub fn shared_head(&self) -> Option<Arc<FillHead>> {
+        match &self.progress.state().head {
+            Head::Streaming(head) => Some(Arc::clone(head)),
+            Head::Pending | Head::NotStorable | Head::Failed(_) | Head::Abandoned => None,
+        }
+    }
+
+    /// The next bytes, never empty; `None` at the proper end.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
+        let mut state = self.progress.state();
+        let ReaderState { offset, cut, .. } = *self.own(&mut state);
+        if cut {
+            return Poll::Ready(Some(Err(ReadError::TooSlow)));
+        }
+        if let Some(bytes) = state.piece_at(offset) {
+            self.own(&mut state).offset += bytes.len() as u64;
+            let writer = state.writer.take();
+            drop(state);
+            if let Some(writer) = writer {
+                writer.wake();
+            }
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        match state.end.clone() {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => {
+                self.own(&mut state).waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn own<'a>(&self, state: &'a mut State) -> &'a mut ReaderState {
+        state.readers[self.slot].as_mut().expect("a reader owns its slot until it is dropped")
+    }
+}
+
+impl Drop for FillReader {
+    fn drop(&mut self) {
+        let writer = {
+            let mut state = self.progress.state();
+            state.readers[self.slot] = None;
+            state.free.push(self.slot);
+            state.reader_count -= 1;
+            state.writer.take()
+        };
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

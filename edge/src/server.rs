@@ -1,0 +1,236 @@
+//! Step 1, accept: viewers' connections, and HTTP over them.
+//!
+//! One thread for each worker, with a runtime and a listener of its own; the kernel spreads connections over them
+//! (`SO_REUSEPORT`), and a connection stays where it was accepted. This module knows HTTP only as far as it concerns
+//! connections: what a request means is `handle`'s business.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use proxima_edge_core::limits;
+use proxima_edge_core::request::{ConnectionFacts, Scheme};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::edge::{Edge, Worker};
+use crate::handle::handle;
+use crate::metrics::Closed;
+use crate::origin::Origins;
+
+pub mod drain;
+pub mod listener;
+mod reply;
+pub mod timeouts;
+
+use drain::{Connections, Registration};
+use listener::Listener;
+use reply::ServerBody;
+use timeouts::{Guarded, Phase, Protocol};
+
+/// Response bytes that one HTTP/2 stream may buffer: more only costs memory, since the socket buffers as well.
+const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// HTTP/2 streams that a viewer reset before they were accepted; beyond it the connection ends (rapid reset).
+const HTTP2_PENDING_RESETS: usize = 20;
+/// HTTP/2 streams reset since the viewer broke the protocol; beyond it the connection ends.
+const HTTP2_ERROR_RESETS: usize = 1_024;
+/// Bytes of HPACK's table for request heads: the default of RFC 9113 § 6.5.2.
+const HTTP2_TABLE_BYTES: u32 = 4_096;
+
+// hyper's own bound, which it keeps on the stack; any other number would cost an allocation for each request.
+const _: () = assert!(limits::HEADERS == 100, "set http1's max_headers, which costs an allocation for each request");
+
+/// Starts a worker on each listener. Each receiver hears when its worker has no connection left after shutdown, and
+/// fails if the worker died.
+pub fn start(edge: &Arc<Edge>, listeners: Vec<std::net::TcpListener>) -> io::Result<Vec<oneshot::Receiver<()>>> {
+    listeners
+        .into_iter()
+        .enumerate()
+        .map(|(number, listener)| {
+            let (done, finished) = oneshot::channel();
+            let edge = Arc::clone(edge);
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                if let Err(error) = run_worker(runtime, edge, listener) {
+                    tracing::error!(number, %error, "a worker could not start");
+                    return;
+                }
+                // Nobody listens any more when the process ends first.
+                let _ = done.send(());
+            })?;
+            Ok(finished)
+        })
+        .collect()
+}
+
+fn run_worker(
+    mut runtime: tokio::runtime::Builder,
+    edge: Arc<Edge>,
+    listener: std::net::TcpListener,
+) -> io::Result<()> {
+    let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(async {
+        let origins = Origins::new(&edge);
+        let worker = Rc::new(Worker { edge, origins });
+        serve(worker, Listener::new(listener)?).await;
+        Ok(())
+    })
+}
+
+/// Accepts until shutdown, then waits for the last connection to end. Must run where `spawn_local` works.
+pub async fn serve(worker: Rc<Worker>, mut listener: Listener) {
+    let connections = Rc::new(Connections::new());
+    let shutdown = worker.edge.shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept(&worker.edge.metrics) => accepted,
+        };
+        start_connection(&worker, &connections, accepted);
+    }
+    // Whoever is already in the queue would be reset when the listener is closed.
+    while let Some(accepted) = listener.accept(&worker.edge.metrics).now_or_never() {
+        start_connection(&worker, &connections, accepted);
+    }
+    drop(listener);
+    connections.drain().await;
+}
+
+fn start_connection(worker: &Rc<Worker>, connections: &Rc<Connections>, accepted: listener::Accepted) {
+    let worker = Rc::clone(worker);
+    let registration = connections.register();
+    tokio::task::spawn_local(async move {
+        let metrics = Arc::clone(&worker.edge.metrics);
+        metrics.connections_accepted.inc();
+        metrics.connections.inc();
+        let ended = AssertUnwindSafe(connection(worker, registration, accepted)).catch_unwind().await;
+        metrics.connections.dec();
+        metrics.connection_closed(ended.unwrap_or_else(|_| {
+            metrics.panics.inc();
+            tracing::error!("a panic ended a viewer's connection");
+            Closed::Panicked
+        }));
+    });
+}
+
+/// One connection, from its first byte to its last. The permit is held until then.
+async fn connection(worker: Rc<Worker>, registration: Registration, accepted: listener::Accepted) -> Closed {
+    let listener::Accepted { stream, peer, permit: _permit } = accepted;
+    let phase = Rc::new(Phase::default());
+    let mut io = Guarded::new(stream, Rc::clone(&phase));
+    let protocol = match io.detect(&registration).await {
+        Ok(Some(protocol)) => protocol,
+        Ok(None) => return Closed::Done,
+        Err(_) => return phase.ended().unwrap_or(Closed::Failed),
+    };
+    let facts = Rc::new(ConnectionFacts { peer, scheme: Scheme::Http });
+    let shared = Shared { worker, facts, phase: Rc::clone(&phase) };
+    let served = match protocol {
+        Protocol::Http1 => serve_http1(shared, &registration, io).await,
+        Protocol::Http2 => serve_http2(shared, &registration, io).await,
+    };
+    match served {
+        Ok(()) => phase.ended().unwrap_or(Closed::Done),
+        Err(error) => {
+            let closed = phase.ended().unwrap_or(Closed::Failed);
+            tracing::debug!(%peer, %error, ended = closed.as_str(), "a viewer's connection ended");
+            closed
+        }
+    }
+}
+
+/// What all requests of one connection share.
+struct Shared {
+    worker: Rc<Worker>,
+    facts: Rc<ConnectionFacts>,
+    phase: Rc<Phase>,
+}
+
+async fn serve_http1(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.half_close(false).header_read_timeout(None).max_buf_size(limits::HEAD_BUFFER_BYTES);
+    let mut http = pin!(builder.serve_connection(TokioIo::new(io), service(shared)));
+    let mut told = false;
+    poll_fn(|context| {
+        if registration.is_draining(context) && !told {
+            told = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(context)
+    })
+    .await
+}
+
+async fn serve_http2(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
+    shared.phase.multiplexed();
+    let executor = LocalExecutor(Rc::clone(&shared.worker));
+    let mut builder = hyper::server::conn::http2::Builder::new(executor);
+    builder
+        .max_concurrent_streams(limits::HTTP2_STREAMS)
+        .max_header_list_size(u32::try_from(limits::HEAD_BUFFER_BYTES).expect("64 KiB fit"))
+        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
+        .max_local_error_reset_streams(HTTP2_ERROR_RESETS)
+        .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
+        .header_table_size(HTTP2_TABLE_BYTES);
+    let mut http = pin!(builder.serve_connection(TokioIo::new(io), service(shared)));
+    let mut told = false;
+    poll_fn(|context| {
+        if registration.is_draining(context) && !told {
+            told = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(context)
+    })
+    .await
+}
+
+type ServiceResult = Result<http::Response<ServerBody>, std::convert::Infallible>;
+
+/// What hyper calls for each request of one connection.
+fn service(
+    shared: Shared,
+) -> impl hyper::service::Service<
+    http::Request<Incoming>,
+    Response = http::Response<ServerBody>,
+    Error = std::convert::Infallible,
+    Future = impl Future<Output = ServiceResult>,
+> {
+    hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (worker, facts) = (Rc::clone(&shared.worker), Rc::clone(&shared.facts));
+        let in_flight = shared.phase.request_begins(!http_body::Body::is_end_stream(request.body()));
+        async move {
+            if !worker.edge.plans.is_configured() {
+                worker.edge.metrics.unconfigured_requests.inc();
+                return Ok(reply::unconfigured(in_flight));
+            }
+            let response = handle(worker, facts, request).await;
+            Ok(response.map(|body| ServerBody::reply(body, in_flight)))
+        }
+    })
+}
+
+/// Streams of an HTTP/2 connection run on the connection's own thread; a panic ends its stream.
+#[derive(Clone)]
+struct LocalExecutor(Rc<Worker>);
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        let metrics = Arc::clone(&self.0.edge.metrics);
+        tokio::task::spawn_local(async move {
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                metrics.panics.inc();
+                tracing::error!("a panic ended a viewer's stream");
+            }
+        });
+    }
+}

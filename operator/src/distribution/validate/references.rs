@@ -1,0 +1,104 @@
+//! What one field says about another, and what the object says about Services.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proxima_crds::{
+    conditions::Reason,
+    v1alpha1::{CustomHeader, DistributionSpec},
+};
+
+use super::{ServiceName, Settings};
+use crate::distribution::{
+    schema::{Fault, nearest},
+    translate::Identity,
+};
+
+/// Every broken reference.
+pub(super) fn check(spec: &DistributionSpec, who: &Identity, settings: &Settings) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    namespace(who, &mut faults);
+    target_origins(spec, &mut faults);
+    path_patterns(spec, &mut faults);
+    for (index, origin) in spec.origins.iter().enumerate() {
+        header_names(&origin.custom_headers, index, &mut faults);
+    }
+    if settings.local {
+        mapped_services(spec, who, settings, &mut faults);
+    }
+    faults
+}
+
+/// A namespace becomes part of host names. The API server has judged its own; a manifest may name any.
+fn namespace(who: &Identity, faults: &mut Vec<Fault>) {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let name = who.namespace.as_bytes();
+    if !name.iter().copied().all(inner) || name.starts_with(b"-") || name.ends_with(b"-") {
+        let message = "use lower case letters, digits and '-', and begin and end with a letter or digit";
+        faults.push(Fault::new(Reason::InvalidValue, "metadata.namespace", message));
+    }
+}
+
+fn target_origins(spec: &DistributionSpec, faults: &mut Vec<Fault>) {
+    let names: Vec<&str> = spec.origins.iter().map(|origin| origin.name.as_str()).collect();
+    let behaviors = spec.cache_behaviors.iter().enumerate();
+    let targets = std::iter::once(("spec.defaultCacheBehavior".to_owned(), &spec.default_cache_behavior.target_origin))
+        .chain(
+            behaviors.map(|(index, entry)| (format!("spec.cacheBehaviors[{index}]"), &entry.behavior.target_origin)),
+        );
+    for (field, target) in targets {
+        if names.contains(&target.as_str()) {
+            continue;
+        }
+        let hint = match nearest(target.as_str(), &names) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("spec.origins has {}", names.join(", ")),
+        };
+        let message = format!("there is no origin named {:?}; {hint}", target.as_str());
+        faults.push(Fault::new(Reason::OriginNotFound, format!("{field}.targetOrigin"), message));
+    }
+}
+
+/// The first of two equal patterns always wins. A leading slash makes no difference.
+fn path_patterns(spec: &DistributionSpec, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeMap::new();
+    for (index, behavior) in spec.cache_behaviors.iter().enumerate() {
+        let pattern = behavior.path_pattern.as_str();
+        let bare = pattern.strip_prefix('/').unwrap_or(pattern);
+        if let Some(first) = seen.get(bare) {
+            let message =
+                format!("matches the same paths as spec.cacheBehaviors[{first}], which always wins; remove one");
+            let field = format!("spec.cacheBehaviors[{index}].pathPattern");
+            faults.push(Fault::new(Reason::DuplicateItem, field, message));
+        } else {
+            seen.insert(bare, index);
+        }
+    }
+}
+
+/// Header names are compared without regard to case, list keys are not. As a CEL rule this is over the API server's
+/// budget.
+fn header_names(headers: &[CustomHeader], origin: usize, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (index, header) in headers.iter().enumerate() {
+        if !seen.insert(header.name.as_str().to_ascii_lowercase()) {
+            let message = format!("{} is there twice (case does not matter); remove one", header.name);
+            let field = format!("spec.origins[{origin}].customHeaders[{index}].name");
+            faults.push(Fault::new(Reason::DuplicateItem, field, message));
+        }
+    }
+}
+
+fn mapped_services(spec: &DistributionSpec, who: &Identity, settings: &Settings, faults: &mut Vec<Fault>) {
+    for (index, origin) in spec.origins.iter().enumerate() {
+        let Some(service) = &origin.service else { continue };
+        let name = ServiceName { namespace: who.namespace.clone(), name: service.name.to_string() };
+        if !settings.services.contains_key(&name) {
+            let message = format!(
+                "there is no cluster in which to find Service {}/{}; say where it is with --origin {}=URL, or serve a \
+                 folder as it with --serve DIR={}",
+                name.namespace, name.name, name.name, name.name
+            );
+            faults.push(Fault::new(Reason::ServiceNotMapped, format!("spec.origins[{index}].service"), message));
+        }
+    }
+}

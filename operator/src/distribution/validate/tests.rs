@@ -1,0 +1,79 @@
+use serde_json::json;
+
+use super::*;
+use crate::distribution::manifest::parse_documents;
+
+mod accepted;
+mod refused;
+
+/// A manifest with something of everything; cases change one place of it.
+fn manifest() -> Value {
+    json!({
+        "apiVersion": "proxima.dev/v1alpha1",
+        "kind": "Distribution",
+        "metadata": {"name": "shop", "namespace": "web"},
+        "spec": {
+            "aliases": ["shop.example.com", "*.shop.example.com"],
+            "defaultRootObject": "index.html",
+            "origins": [
+                {
+                    "name": "site",
+                    "http": {"host": "site.example.com", "protocolPolicy": "HttpsOnly"},
+                    "path": "/public",
+                    "customHeaders": [{"name": "X-From", "value": "proxima"}],
+                },
+                {"name": "api", "service": {"name": "api", "port": 80}},
+            ],
+            "defaultCacheBehavior": {"targetOrigin": "site", "cachePolicy": {"managed": "CachingOptimized"}},
+            "cacheBehaviors": [{
+                "pathPattern": "/api/*",
+                "targetOrigin": "api",
+                "allowedMethods": "All",
+                "cachePolicy": {"inline": {
+                    "ttl": {"min": "1s", "default": "1m", "max": "1h"},
+                    "key": {"headers": {"behavior": "Some", "names": ["Accept-Language"]}},
+                }},
+            }],
+            "zones": [{"name": "a", "replicas": 2}, {"name": "b"}],
+            "edge": {"replicasPerZone": 1, "cache": {"memory": "64Mi"}},
+        },
+    })
+}
+
+/// The manifest with another value at a JSON pointer, whose last step need not exist yet.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut manifest = manifest();
+    let (parent, name) = pointer.rsplit_once('/').expect("a JSON pointer");
+    let place = manifest.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent} in the manifest"));
+    match place {
+        Value::Array(items) if name == "-" => items.push(value),
+        place => match name.parse::<usize>() {
+            Ok(index) => place[index] = value,
+            Err(_) => place[name] = value,
+        },
+    }
+    manifest
+}
+
+/// The manifest without the value at a JSON pointer.
+fn without(pointer: &str) -> Value {
+    let mut manifest = manifest();
+    let (parent, name) = pointer.rsplit_once('/').expect("a JSON pointer");
+    let members = manifest.pointer_mut(parent).and_then(Value::as_object_mut).expect("a parent");
+    assert!(members.remove(name).is_some(), "no {pointer} in the manifest");
+    manifest
+}
+
+fn settings(local: bool) -> Settings {
+    Settings { cluster_domain: "cluster.local".into(), services: BTreeMap::new(), local }
+}
+
+fn judged(value: Value) -> Result<Validated, Vec<Problem>> {
+    validate(&Gathered { source: Source::default(), value, text: String::new(), settings: settings(false) })
+}
+
+/// Judges the first document of a text.
+fn judged_text(text: &str, settings: Settings) -> Result<Validated, Vec<Problem>> {
+    let document = parse_documents("shop.yaml", text).unwrap().remove(0);
+    validate(&Gathered { source: document.source, value: document.value, text: document.text, settings })
+}
