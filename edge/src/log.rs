@@ -7,7 +7,7 @@
 use std::io::{BufWriter, IsTerminal, Write};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -101,10 +101,7 @@ fn write_lines(lines: &Receiver<Message>, output: Box<dyn Write + Send>, zone: &
                 tracing::error!(%error, "could not write the access log; no more lines are written");
                 return;
             }
-            next = match lines.try_recv() {
-                Ok(message) => Some(message),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = lines.try_recv().ok();
         }
         if let Err(error) = output.flush() {
             tracing::error!(%error, "could not write the access log; no more lines are written");

@@ -113,7 +113,7 @@ async fn write_that_no_byte_leaves_ends_after_the_stall_time() {
 async fn body_gap_counts_from_the_last_movement() {
     let mut gap = BodyGap::default();
     let begun = Instant::now();
-    let mut wait = async |gap: &mut BodyGap| {
+    let wait = async |gap: &mut BodyGap| {
         poll_fn(|context| if gap.is_over(context) { Poll::Ready(()) } else { Poll::Pending }).await;
     };
     let early = tokio::time::timeout(limits::BODY_GAP - Duration::from_secs(1), wait(&mut gap)).await;
