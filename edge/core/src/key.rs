@@ -17,6 +17,11 @@ use crate::selection;
 pub struct CacheKey(Bytes);
 
 impl CacheKey {
+    /// A key of any bytes. Keys of requests come from [`Route::cache_key`].
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

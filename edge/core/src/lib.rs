@@ -28,6 +28,9 @@ pub mod route;
 mod selection;
 pub mod storable;
 
+#[cfg(test)]
+mod fixture;
+
 pub mod limits;
 pub mod outcome;
 pub mod timestamp;

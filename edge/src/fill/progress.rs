@@ -338,3 +338,9 @@ impl Drop for FillReader {
         }
     }
 }
+<<<<<<< HEAD
+=======
+
+#[cfg(test)]
+mod tests;
+>>>>>>> main

@@ -1,0 +1,55 @@
+//! Every bound of the operator, with its unit and its reason.
+
+use std::time::Duration;
+
+/// A TCP connection to an edge's control port must stand after this.
+pub const LINK_CONNECT: Duration = Duration::from_secs(5);
+/// Pause between two pings on a quiet link; each is shortened by up to a fifth, so that pings do not march in step.
+pub const LINK_PING: Duration = Duration::from_secs(4);
+/// A push or ping unanswered for this long: the edge does not count as configured until it answers.
+pub const LINK_ANSWER: Duration = Duration::from_secs(5);
+/// An edge that is silent for this long in addition gets a new connection: the old one may be dead without a reset.
+pub const LINK_SILENCE: Duration = Duration::from_secs(25);
+/// First pause before a link is opened again.
+pub const LINK_RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a link is opened again.
+pub const LINK_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Answers of edges that wait to be looked at. Beyond it the link tasks wait, which delays only their next ping.
+pub const EDGE_EVENTS: usize = 1_024;
+
+/// Edge processes of one `local` run: each has threads and a cache of its own, on one machine.
+pub const LOCAL_EDGES: usize = 64;
+/// An edge process must say its addresses this long after its start.
+pub const EDGE_START: Duration = Duration::from_secs(20);
+/// Longest first line of an edge process, bytes.
+pub const EDGE_HELLO_BYTES: u64 = 4_096;
+/// An edge that was asked to end gets this long to finish its requests.
+pub const EDGE_STOP: Duration = Duration::from_secs(10);
+/// First pause before a dead edge is started again.
+pub const EDGE_RESTART_MIN: Duration = Duration::from_millis(250);
+/// Longest pause before a dead edge is started again.
+pub const EDGE_RESTART_MAX: Duration = Duration::from_secs(10);
+/// An edge that lived this long died of something new: its pauses start from the first again.
+pub const EDGE_PROVEN: Duration = Duration::from_secs(30);
+/// Pause between two readiness probes of an edge that is not ready yet.
+pub const PROBE_UNREADY: Duration = Duration::from_millis(50);
+/// Pause between two readiness probes of a ready edge.
+pub const PROBE_READY: Duration = Duration::from_secs(1);
+/// A readiness probe must be answered after this.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Changes of the manifest within this time are read as one: editors write in several steps.
+pub const WATCH_SETTLE: Duration = Duration::from_millis(50);
+/// The manifest is also looked at this often, for file systems that notify nobody.
+pub const WATCH_POLL: Duration = Duration::from_secs(5);
+/// Largest manifest file, bytes: an API server takes objects of at most 1.5 MiB, and a file may hold several.
+pub const MANIFEST_BYTES: u64 = 16 << 20;
+/// Changes of status within this time are shown as one.
+pub const STATUS_SETTLE: Duration = Duration::from_millis(150);
+
+/// Connections that the built-in file server holds at once.
+pub const SERVE_CONNECTIONS: usize = 1_024;
+/// Bytes of a served file that are read at once.
+pub const SERVE_CHUNK_BYTES: usize = 64 << 10;
+/// A request head to the built-in file server must be complete after this.
+pub const SERVE_HEAD: Duration = Duration::from_secs(10);

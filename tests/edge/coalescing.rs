@@ -1,0 +1,291 @@
+//! Many viewers, one key: who goes to the origin, who waits, and what the waiting get.
+
+use futures::future::join_all;
+use proxima_edge_core::edge_config::{CachePolicyConfig, EdgeConfig};
+use proxima_tests::viewer::{Viewer, get_with, request};
+use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, Response, config, wait_until};
+
+/// Gauge of requests that wait for a fill that another request began.
+const WAITERS: &str = "proxima_edge_fill_waiters";
+
+/// Starts `count` viewers of one path. Their connections stay open until the answers are there.
+fn crowd(edge: &Edge, count: usize, path: &'static str) -> Vec<tokio::task::JoinHandle<Response>> {
+    let edge = edge.http;
+    (0..count).map(|_| tokio::spawn(async move { proxima_tests::get(edge, path).await })).collect()
+}
+
+async fn answers(crowd: Vec<tokio::task::JoinHandle<Response>>) -> Vec<Response> {
+    join_all(crowd).await.into_iter().map(|joined| joined.expect("a viewer gets an answer")).collect()
+}
+
+/// An origin that answers after passing `gate`.
+async fn gated(gate: &Gate, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Origin {
+    let (gate, reply) = (gate.clone(), std::sync::Arc::new(reply));
+    Origin::start(move |exchange: Exchange| {
+        let (gate, reply) = (gate.clone(), reply());
+        async move {
+            gate.pass().await;
+            exchange.reply(reply).await
+        }
+    })
+    .await
+}
+
+fn forwarding_all(origin: &Origin) -> EdgeConfig {
+    let mut edge_config = config::site(origin.address);
+    let mut policy: CachePolicyConfig = config::policy();
+    policy.forward.all_viewer_headers = true;
+    edge_config.distributions[0].default_behavior.cache_policy = policy;
+    edge_config
+}
+
+#[tokio::test]
+async fn a_thousand_viewers_of_one_cold_key_make_one_origin_request() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::fresh("the one answer")).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+
+    let crowd = crowd(&edge, 1000, "/cold");
+    edge.metric_reaches(WAITERS, |waiters| waiters == 999.0).await;
+    gate.open();
+
+    let answers = answers(crowd).await;
+    let misses = answers.iter().filter(|answer| answer.x_cache() == "Miss from proxima").count();
+    assert!(answers.iter().all(|answer| answer.status() == 200 && answer.text() == "the one answer"));
+    assert_eq!((misses, origin.requests()), (1, 1));
+    edge.get("/cold").await.expect("Hit", "the one answer");
+    edge.metric_reaches(WAITERS, |waiters| waiters == 0.0).await;
+}
+
+#[tokio::test]
+async fn different_keys_do_not_wait_for_one_another() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::fresh("answer")).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+
+    let one = crowd(&edge, 1, "/one?x=1");
+    let two = crowd(&edge, 1, "/one?x=2");
+    gate.arrived(2).await;
+    gate.open();
+    for answer in answers(one).await.into_iter().chain(answers(two).await) {
+        answer.expect("Miss", "answer");
+    }
+}
+
+#[tokio::test]
+async fn waiters_for_an_uncacheable_response_are_served_concurrently() {
+    const WAITING: usize = 40;
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let gates = (first.clone(), others.clone());
+    let origin = Origin::start(move |exchange: Exchange| {
+        let (first, others) = gates.clone();
+        async move {
+            if first.arrivals() == 0 {
+                first.pass().await
+            } else {
+                others.pass().await
+            }
+            exchange.reply(Reply::ok("private").field("Cache-Control", "no-store")).await
+        }
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+
+    let crowd = crowd(&edge, WAITING + 1, "/uncacheable");
+    edge.metric_reaches(WAITERS, |waiters| waiters == WAITING as f64).await;
+    assert_eq!(origin.requests(), 1);
+    first.open();
+    // None of the others is answered before all of them have arrived: serial fetches would stop here.
+    others.arrived(WAITING).await;
+    others.open();
+    for answer in answers(crowd).await {
+        answer.expect("Miss", "private");
+    }
+    assert_eq!(origin.requests(), WAITING + 1);
+}
+
+#[tokio::test]
+async fn after_an_uncacheable_response_requests_for_its_key_do_not_wait() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::ok("private").field("Cache-Control", "private, max-age=60")).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    gate.admit(1);
+    edge.get("/private").await.expect("Miss", "private");
+
+    let crowd = crowd(&edge, 2, "/private");
+    gate.arrived(3).await;
+    gate.open();
+    for answer in answers(crowd).await {
+        answer.expect("Miss", "private");
+    }
+}
+
+#[tokio::test]
+async fn followers_of_the_same_variant_stay_and_others_share_one_request_of_their_own() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |exchange: Exchange| {
+        let gate = held.clone();
+        async move {
+            gate.pass().await;
+            let language = exchange.head.field("x-language").unwrap_or("none").to_owned();
+            exchange.reply(Reply::fresh(language).field("Vary", "X-Language")).await
+        }
+    })
+    .await;
+    let edge = Edge::serve(&forwarding_all(&origin)).await;
+
+    let http = edge.http;
+    let ask = |language: &'static str| {
+        let fields = format!("X-Language: {language}\r\n");
+        tokio::spawn(async move { (language, get_with(http, "/page", &fields).await) })
+    };
+    let leader = ask("en");
+    gate.arrived(1).await;
+    let followers: Vec<_> = ["en", "de", "en", "de", "en", "de"].map(ask).into();
+    edge.metric_reaches(WAITERS, |waiters| waiters == 6.0).await;
+
+    gate.admit(1);
+    // The three that asked for the other variant now wait for one request between them.
+    gate.arrived(2).await;
+    edge.metric_reaches(WAITERS, |waiters| waiters == 2.0).await;
+    gate.open();
+    for asked in std::iter::once(leader).chain(followers) {
+        let (language, answer) = asked.await.unwrap();
+        assert_eq!((answer.status(), &*answer.text()), (200, language));
+    }
+    assert_eq!(origin.requests(), 2);
+    get_with(http, "/page", "X-Language: en\r\n").await.expect("Hit", "en");
+    get_with(http, "/page", "X-Language: de\r\n").await.expect("Hit", "de");
+    get_with(http, "/page", "").await.expect("Miss", "none");
+    assert_eq!(origin.requests(), 3);
+}
+
+#[tokio::test]
+async fn when_the_leader_leaves_the_others_are_served_and_the_object_is_stored() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::fresh("kept")).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+
+    let mut leader = Viewer::connect(edge.http).await;
+    leader.send_get("/kept", "").await;
+    gate.arrived(1).await;
+    let followers = crowd(&edge, 3, "/kept");
+    edge.metric_reaches(WAITERS, |waiters| waiters == 3.0).await;
+    drop(leader);
+    edge.log_line("the leader is logged as aborted", |line| line["aborted"] == true).await;
+    gate.open();
+
+    for answer in answers(followers).await {
+        assert_eq!((answer.status(), &*answer.text()), (200, "kept"));
+    }
+    edge.get("/kept").await.expect("Hit", "kept");
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test]
+async fn when_all_viewers_leave_a_short_rest_is_fetched_and_stored() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::fresh(vec![b'x'; 100_000])).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let mut only = Viewer::connect(edge.http).await;
+    only.send_get("/short", "").await;
+    gate.arrived(1).await;
+    drop(only);
+    edge.log_line("the viewer is logged as aborted", |line| line["aborted"] == true).await;
+    gate.open();
+    wait_until("the object is stored", async || {
+        let answer = edge.get("/short").await;
+        if answer.x_cache() == "Hit from proxima" { Ok(()) } else { Err(answer.head.raw) }
+    })
+    .await;
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test]
+async fn when_all_viewers_leave_a_long_rest_is_not_fetched() {
+    let left = Gate::closed();
+    let signal = left.clone();
+    let origin = Origin::start(move |mut exchange: Exchange| {
+        let signal = signal.clone();
+        async move {
+            // Short of a quarter of the cache, so that it would be stored, and more than 8 MiB short of its end.
+            exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 12582912\r\n\r\n").await;
+            exchange.write(vec![b'x'; 1 << 20]).await;
+            let done = exchange.abandoned().await;
+            signal.pass().await;
+            done
+        }
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let mut only = Viewer::connect(edge.http).await;
+    only.send_get("/long", "").await;
+    assert_eq!(only.head().await.status(), 200);
+    drop(only);
+    left.arrived(1).await;
+    left.open();
+}
+
+#[tokio::test]
+async fn a_head_request_for_what_is_not_stored_goes_as_head_and_leads_nobody() {
+    let gate = Gate::closed();
+    let origin = gated(&gate, || Reply::fresh("body")).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let http = edge.http;
+
+    let head = tokio::spawn(async move { request(http, "HEAD", "/page", "").await });
+    gate.arrived(1).await;
+    let get = crowd(&edge, 1, "/page");
+    gate.arrived(2).await;
+    gate.open();
+    let head = head.await.unwrap();
+    assert_eq!((head.status(), head.head.field("content-length")), (200, Some("4")));
+    answers(get).await[0].expect("Miss", "body");
+    assert_eq!(origin.heads().iter().map(|head| head.method().to_owned()).collect::<Vec<_>>(), ["HEAD", "GET"]);
+
+    let stored = request(http, "HEAD", "/page", "").await;
+    assert_eq!((stored.x_cache(), stored.head.field("content-length")), ("Hit from proxima", Some("4")));
+    assert_eq!(origin.requests(), 2);
+}
+
+#[tokio::test]
+async fn requests_with_credentials_outside_the_key_never_wait() {
+    for credentials in ["Cookie: session=1\r\n", "Authorization: Basic YTpi\r\n"] {
+        let gate = Gate::closed();
+        let origin = gated(&gate, || Reply::fresh("mine")).await;
+        let edge = Edge::serve(&forwarding_all(&origin)).await;
+        let http = edge.http;
+        let ask = || tokio::spawn(async move { get_with(http, "/account", credentials).await });
+        let both = [ask(), ask()];
+        gate.arrived(2).await;
+        gate.open();
+        for asked in both {
+            asked.await.unwrap().expect("Miss", "mine");
+        }
+        let sent = origin.heads();
+        assert!(sent.iter().all(|head| head.raw.to_lowercase().contains(&credentials.to_lowercase())), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn waiters_share_the_failure_of_the_origin() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |exchange: Exchange| {
+        let gate = held.clone();
+        async move {
+            gate.pass().await;
+            exchange.reset()
+        }
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let crowd = crowd(&edge, 10, "/broken");
+    edge.metric_reaches(WAITERS, |waiters| waiters == 9.0).await;
+    gate.open();
+    for answer in answers(crowd).await {
+        assert_eq!((answer.status(), answer.reason()), (502, "OriginCommError"));
+    }
+    assert_eq!(origin.requests(), 1);
+}

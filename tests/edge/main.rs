@@ -1,0 +1,14 @@
+//! A real edge process against scripted origins and viewers.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod behaviors;
+mod coalescing;
+mod control;
+mod lifecycle;
+mod origin_faults;
+mod origins;
+mod pass_through;
+mod requests;
+mod store;
+mod streaming;

@@ -1,0 +1,136 @@
+//! Addresses that an edge must not connect to, and those that it must.
+
+use std::net::SocketAddr;
+
+use proxima_edge_core::edge_config::{EdgeConfig, OriginConfig};
+use proxima_edge_core::link::ToEdge;
+use proxima_tests::{Edge, Keys, Link, Origin, Reply, config};
+
+fn at(host: &str, port: u16) -> EdgeConfig {
+    let origin = config::origin(SocketAddr::from(([127, 0, 0, 1], port)));
+    config::with_origin(OriginConfig { host: host.into(), connection_timeout_ms: 2_000, ..origin })
+}
+
+#[tokio::test]
+async fn addresses_of_this_machine_are_refused() {
+    let origin = Origin::answering(|_| Reply::ok("inside")).await;
+    let port = origin.address.port();
+    let hosts = [
+        "127.0.0.1",
+        "127.8.9.10",
+        "0.0.0.0",
+        "::1",
+        "::",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "fe80::1",
+        // Resolved in the edge's own hosts file: what a name stands for is judged after it is resolved.
+        "localhost",
+        "LOCALHOST.",
+    ];
+    for host in hosts {
+        let edge = Edge::serve_with(&at(host, port), &[]).await;
+        let answer = edge.get("/").await;
+        assert_eq!((answer.status(), answer.reason()), (502, "OriginAddressForbidden"), "{host}");
+        assert!(!answer.text().contains(host), "the viewer learns nothing about the inside: {}", answer.text());
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test]
+async fn where_to_connect_is_judged_and_not_the_name_that_is_sent() {
+    let origin = Origin::answering(|_| Reply::ok("inside")).await;
+    let mut edge_config = at("site.example", 80);
+    edge_config.distributions[0].origins[0].connect_to = Some(origin.address.to_string());
+    let edge = Edge::serve_with(&edge_config, &[]).await;
+    assert_eq!(edge.get("/").await.reason(), "OriginAddressForbidden");
+    assert_eq!(origin.connections(), 0);
+
+    let edge = Edge::serve(&edge_config).await;
+    edge.get("/").await.expect("Miss", "inside");
+    assert_eq!(origin.heads()[0].field("host"), Some("site.example"));
+}
+
+#[tokio::test]
+async fn loopback_is_allowed_when_asked_for() {
+    let origin = Origin::answering(|_| Reply::ok("inside")).await;
+    for host in ["127.0.0.1", "localhost", "::ffff:127.0.0.1"] {
+        let edge = Edge::serve(&at(host, origin.address.port())).await;
+        edge.get("/").await.expect("Miss", "inside");
+    }
+}
+
+#[tokio::test]
+async fn the_edges_own_ports_are_always_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = Keys::generate();
+    let edge = Edge::run(home.path(), &keys, None).await;
+    let control = edge.control.unwrap();
+    let (mut link, _) = Link::open(control, &keys).await;
+    let ports = [edge.admin.port(), control.port()];
+    for (revision, port) in (1..).zip(ports) {
+        for host in ["127.0.0.1", "localhost", "127.9.9.9"] {
+            let message = ToEdge::Configure(Box::new(config::envelope(at(host, port), revision, revision)));
+            assert_eq!(link.ask(&message).await.refused, None);
+            let answer = edge.get("/metrics").await;
+            assert_eq!((answer.status(), answer.reason()), (502, "OriginAddressForbidden"), "{host}:{port}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let origin = tls_origin().await;
+    let mut edge_config = at("localhost", 1);
+    let origin_config = &mut edge_config.distributions[0].origins[0];
+    origin_config.protocol_policy = proxima_edge_core::edge_config::OriginProtocolPolicy::HttpsOnly;
+    origin_config.https_port = origin.port();
+    let edge = Edge::serve(&edge_config).await;
+    let answer = edge.get("/").await;
+    assert_eq!((answer.status(), answer.reason()), (502, "OriginTlsError"));
+}
+
+/// Accepts TLS with a certificate of its own and never gets to answer.
+async fn tls_origin() -> SocketAddr {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            assert!(acceptor.accept(tcp).await.is_err(), "the edge accepted a certificate that nobody vouches for");
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn the_origin_path_and_custom_headers_are_sent() {
+    let origin = Origin::answering(|_| Reply::ok("answer")).await;
+    let mut edge_config = config::site(origin.address);
+    let origin_config = &mut edge_config.distributions[0].origins[0];
+    origin_config.path = "/public".into();
+    origin_config.custom_headers =
+        vec![proxima_edge_core::edge_config::HeaderConfig { name: "X-From".into(), value: "proxima".into() }];
+    let edge = Edge::serve(&edge_config).await;
+    let fields = "X-From: viewer\r\nConnection: X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\n";
+    proxima_tests::viewer::get_with(edge.http, "/a%20b/c?d=e", fields).await.expect("Miss", "answer");
+    let head = &origin.heads()[0];
+    assert_eq!((head.method(), head.target()), ("GET", "/public/a%20b/c?d=e"));
+    assert_eq!((head.count("x-from"), head.field("x-from")), (1, Some("proxima")));
+    assert_eq!(head.count("host"), 1);
+    assert_eq!((head.field("x-hop"), head.field("te")), (None, None), "fields of one connection end there");
+    assert!(head.field("x-forwarded-for").is_some_and(|value| value.contains("127.0.0.1")), "{}", head.raw);
+}
