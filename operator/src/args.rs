@@ -136,6 +136,8 @@ pub struct LocalSettings {
     pub output: Output,
     /// DNS domain of Services.
     pub cluster_domain: String,
+    /// Where the private folder of the run is made.
+    pub temporary: PathBuf,
 }
 
 /// Where edges run unless the Distribution says so, and what it is overruled with.
@@ -246,6 +248,7 @@ impl RawLocal {
             served: self.serve,
             output: self.output,
             cluster_domain: self.cluster_domain,
+            temporary: std::env::temp_dir(),
         })
     }
 }

@@ -11,8 +11,15 @@
 //!
 //! Everything here is pure: it reads no file, no clock and no cluster.
 
-pub mod managed_policies;
 pub mod manifest;
+
+pub mod gather;
+
+pub mod managed_policies;
 pub mod schema;
 pub mod translate;
 pub mod validate;
+
+pub mod build;
+
+pub mod status;

@@ -1,4 +1,15 @@
-//! The Proxima operator.
+//! The Proxima operator: turns Distributions into configured edge caches.
+//!
+//! ```text
+//!   manifest ─▶ gather ─▶ validate ─▶ build ─▶ apply ─▶ status
+//!               files     pure        pure     │        pure
+//!                                              ├─ processes: one edge per zone and replica
+//!                                              └─ link: each edge kept at the wanted configuration, answers collected
+//! ```
+//!
+//! [`local`] is the one line through these stages. What a Distribution means is decided in [`distribution`], how edges
+//! are told in [`link`]; neither knows where edges run.
+
 pub mod args;
 pub mod backoff;
 pub mod clock;
@@ -6,3 +17,49 @@ pub mod distribution;
 pub mod limits;
 pub mod link;
 pub mod local;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The command line or the first manifest is wrong; nothing was started.
+const USAGE: u8 = 2;
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> ExitCode {
+    start_log();
+    match cli.resolve() {
+        Ok(Command::Crds) => exit_code(print_crds().map_err(|error| (FAILED, format!("cannot write: {error}")))),
+        Ok(Command::Local(settings)) => exit_code(run_local(*settings)),
+        Err(error) => exit_code(Err((USAGE, error.to_string()))),
+    }
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::new(Cli::log_filter());
+    // Standard output belongs to results.
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+}
+
+fn print_crds() -> io::Result<()> {
+    io::stdout().write_all(proxima_crds::yaml().as_bytes())
+}
+
+fn run_local(settings: args::LocalSettings) -> Result<(), (u8, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| (FAILED, format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(local::run(settings)).map_err(|error| {
+        let code = if error.is_users() { USAGE } else { FAILED };
+        (code, error.to_string())
+    })
+}
+
+fn exit_code(result: Result<(), (u8, String)>) -> ExitCode {
+    let Err((code, message)) = result else { return ExitCode::SUCCESS };
+    // Without standard error there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    ExitCode::from(code)
+}

@@ -53,6 +53,9 @@ pub(crate) fn cookies(selection: &Selection, headers: &HeaderMap) -> Option<Stri
 
 /// Whether every cookie of this field is selected, so that forwarding the whole field sends nothing that is not keyed.
 pub(crate) fn selects_every_cookie(selection: &Selection, field: &HeaderValue) -> bool {
+    if matches!(selection, Selection::None) {
+        return false;
+    }
     let selected = |(name, _): &(&str, &str)| !name.starts_with('$') && selection.selects(name);
     pairs(field).is_some_and(|pairs| pairs.iter().all(selected))
 }

@@ -83,7 +83,8 @@ fn zones(validated: &Validated, placement: &Placement) -> Vec<DesiredZone> {
 }
 
 fn edge_process(distribution: &ObjectName, zone: &str, replica: u32, edge: &EdgeSettings) -> EdgeProcess {
-    let name = format!("{distribution}-edge-{zone}-{replica}");
+    // A pod name and its namespace, in the letters that a host name may have: the edge puts it into Via.
+    let name = format!("{}.{}-edge-{zone}-{replica}", distribution.namespace, distribution.name);
     let access_log = if edge.access_log { "stdout" } else { "none" };
     let args = [
         ("--threads", edge.threads.to_string()),
@@ -157,10 +158,10 @@ mod tests {
     fn an_edge_is_told_who_it_is_and_dies_with_its_operator() {
         let desired = build(validated(None, None), &placement(Some(&["a"]), None), &edge());
         let [edge] = &desired.edges[..] else { panic!("one edge") };
-        assert_eq!(edge.name, "web/shop-edge-a-0");
+        assert_eq!(edge.name, "web.shop-edge-a-0");
         assert_eq!(
             edge.args.join(" "),
-            "--threads 2 --zone a --name web/shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
+            "--threads 2 --zone a --name web.shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
         );
     }
 

@@ -58,6 +58,8 @@ pub struct Gathering {
     pub skipped: Vec<Skipped>,
     /// What cannot even be judged.
     pub problems: Vec<Located>,
+    /// What was read, to tell whether anything changed since.
+    pub texts: Vec<Result<String, String>>,
 }
 
 /// A document that is somebody else's.
@@ -101,9 +103,12 @@ pub fn gather(files: &[PathBuf], services: &LocalServices) -> Gathering {
     let mut gathering = Gathering::default();
     for path in files {
         let file = path.display().to_string();
-        let documents = read(path)
-            .map_err(|error| file_problem(format!("cannot read {file}: {error}")))
-            .and_then(|text| parse_documents(&file, &text));
+        let text = read(path).map_err(|error| format!("cannot read {file}: {error}"));
+        let documents = match &text {
+            Ok(text) => parse_documents(&file, text),
+            Err(message) => Err(file_problem(message.clone())),
+        };
+        gathering.texts.push(text);
         match documents {
             Ok(documents) => documents.into_iter().for_each(|document| gathering.add(document, services)),
             Err(problem) => gathering.problems.push(Located { object: None, file, line: 1, problem }),

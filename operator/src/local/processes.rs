@@ -8,6 +8,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -33,6 +35,8 @@ pub struct ProcessSpec {
     pub http: SocketAddr,
     /// Filter for the edge's own log.
     pub log: String,
+    /// Numbers every process of the run, so that no two are ever mistaken for one another.
+    pub incarnations: Arc<AtomicU64>,
 }
 
 /// What an edge prints first.
@@ -53,7 +57,7 @@ pub struct Hello {
 pub struct ProcessEvent {
     /// Name of the edge.
     pub edge: String,
-    /// Counts the processes of this edge.
+    /// Number of the process.
     pub incarnation: u64,
     /// The news.
     pub news: ProcessNews,
@@ -155,7 +159,7 @@ impl Supervisor {
     async fn run(mut self) {
         let mut backoff = Backoff::new(limits::EDGE_RESTART_MIN, limits::EDGE_RESTART_MAX);
         while !self.stop.is_cancelled() {
-            self.incarnation += 1;
+            self.incarnation = self.spec.incarnations.fetch_add(1, Ordering::Relaxed);
             let started = Instant::now();
             let Err(error) = self.run_once().await else { return };
             if started.elapsed() >= limits::EDGE_PROVEN {

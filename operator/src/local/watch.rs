@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::limits;
 
 /// A watch on some files.
 pub struct Watch {
-    hints: mpsc::Receiver<()>,
-    /// Dropping it ends the notifications. Absent where the system grants no watch.
-    _watcher: Option<RecommendedWatcher>,
+    looks: mpsc::Receiver<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Watch {
@@ -29,18 +29,35 @@ impl Watch {
         if let Err(error) = &watcher {
             tracing::warn!(%error, "cannot watch the manifest; it is read every {:?} instead", limits::WATCH_POLL);
         }
-        Self { hints, _watcher: watcher.ok() }
+        let (sender, looks) = mpsc::channel(1);
+        Self { looks, _task: AbortOnDropHandle::new(tokio::spawn(settle(watcher.ok(), hints, sender))) }
     }
 
-    /// Waits until it is worth reading the files again. Cancelling it loses nothing but a settling time.
+    /// Waits until it is worth reading the files again. Nothing is lost when it is cancelled.
     pub async fn changed(&mut self) {
-        match timeout(limits::WATCH_POLL, self.hints.recv()).await {
+        if self.looks.recv().await.is_none() {
+            // The task ends only with this value; were it to panic, the manifest would not be read again.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Turns bursts of hints, and their long absence, into single looks.
+async fn settle(watcher: Option<RecommendedWatcher>, mut hints: mpsc::Receiver<()>, looks: mpsc::Sender<()>) {
+    // Owned here: dropping it ends the notifications.
+    let _watcher = watcher;
+    loop {
+        match timeout(limits::WATCH_POLL, hints.recv()).await {
             Ok(Some(())) => sleep(limits::WATCH_SETTLE).await,
             // Without a watcher the channel is closed and says so at once.
             Ok(None) => sleep(limits::WATCH_POLL).await,
             Err(_) => {}
         }
-        while self.hints.try_recv().is_ok() {}
+        // Emptied before the look, so that what changes during it is another hint.
+        while hints.try_recv().is_ok() {}
+        if looks.send(()).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -79,9 +96,14 @@ mod tests {
 
     use super::*;
 
-    async fn hint_comes(watch: &mut Watch) {
-        timeout(std::time::Duration::from_secs(60), watch.hints.recv()).await.expect("a hint").expect("a live watcher");
-        while watch.hints.try_recv().is_ok() {}
+    /// The watcher alone: a look would also come without any hint.
+    fn watched(files: &[PathBuf]) -> (RecommendedWatcher, mpsc::Receiver<()>) {
+        let (sender, hints) = mpsc::channel(1);
+        (start(files, sender).unwrap(), hints)
+    }
+
+    async fn hint_comes(hints: &mut mpsc::Receiver<()>) {
+        timeout(std::time::Duration::from_secs(60), hints.recv()).await.expect("a hint").expect("a live watcher");
     }
 
     #[tokio::test]
@@ -89,10 +111,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let manifest = folder.path().join("shop.yaml");
         fs::write(&manifest, "old").unwrap();
-        let mut watch = Watch::new(std::slice::from_ref(&manifest));
+        let (_watcher, mut hints) = watched(std::slice::from_ref(&manifest));
         fs::write(folder.path().join("new"), "new").unwrap();
         fs::rename(folder.path().join("new"), &manifest).unwrap();
-        hint_comes(&mut watch).await;
+        hint_comes(&mut hints).await;
     }
 
     #[tokio::test]
@@ -105,10 +127,10 @@ mod tests {
         }
         std::os::unix::fs::symlink("v1", path("data")).unwrap();
         std::os::unix::fs::symlink("data/shop.yaml", path("shop.yaml")).unwrap();
-        let mut watch = Watch::new(&[path("shop.yaml")]);
+        let (_watcher, mut hints) = watched(&[path("shop.yaml")]);
         std::os::unix::fs::symlink("v2", path("new")).unwrap();
         fs::rename(path("new"), path("data")).unwrap();
-        hint_comes(&mut watch).await;
+        hint_comes(&mut hints).await;
     }
 
     #[test]

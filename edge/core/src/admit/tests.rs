@@ -52,6 +52,7 @@ fn redirect_keeps_raw_path_and_query_and_drops_the_port() {
         ("GET / HTTP/1.1\nHost: a.example", "https://a.example/"),
         ("GET /? HTTP/1.1\nHost: [::1]:8080", "https://[::1]/?"),
         ("GET http://a.example/x HTTP/1.1\nHost: a.example", "https://a.example/x"),
+        ("GET http://a.example?x HTTP/1.1\nHost: a.example", "https://a.example/?x"),
         ("GET //evil.example HTTP/1.1\nHost: a.example", "https://a.example//evil.example"),
     ] {
         check_protocol(ViewerProtocolPolicy::RedirectToHttps, Scheme::Http, text, Some((301, Some(location))));
