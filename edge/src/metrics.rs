@@ -141,7 +141,7 @@ impl Metrics {
             origin_connections: gauge(&mut r, "origin_connections", "Connections to origins, idle ones too"),
             origin_errors: by_index(
                 &mut r,
-                "origin_errors",
+                ORIGIN_ERRORS,
                 "Failed requests to origins, by reason",
                 Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
             ),
@@ -254,7 +254,8 @@ fn by_index(
     metric
 }
 
-/// A counter with one label whose values are a closed enum. Values that never occurred are left out of the text.
+/// A counter with one label whose values are a closed enum. All are in the text from the start, so that the first
+/// occurrence is seen as a change; of request reasons only those that can be an origin's fault.
 #[derive(Debug)]
 struct ByIndex {
     name: &'static str,
@@ -274,13 +275,16 @@ impl prometheus_client::collector::Collector for ByIndex {
         let mut family = encoder.encode_descriptor(self.name, self.help, None, MetricType::Counter)?;
         for (value, count) in self.values.iter().zip(&self.counts) {
             let count = count.load(Ordering::Relaxed);
-            if count > 0 {
+            if count > 0 || self.name != ORIGIN_ERRORS || value.starts_with("Origin") {
                 ConstCounter::new(count).encode(family.encode_family(&[("reason", *value)])?)?;
             }
         }
         Ok(())
     }
 }
+
+/// The one counter whose label has more values than can occur.
+const ORIGIN_ERRORS: &str = "origin_errors";
 
 /// Values of the label `status`; `none` when the viewer left before the response head.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
