@@ -338,9 +338,6 @@ impl Drop for FillReader {
         }
     }
 }
-<<<<<<< HEAD
-=======
 
 #[cfg(test)]
 mod tests;
->>>>>>> main
