@@ -86,8 +86,8 @@ pub struct InlineCachePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<CacheKey>,
 
-    /// What happens to a cacheable answer with Set-Cookie: `Bypass` does not keep it, `Strip` keeps it without the field
-    /// and removes the field for every viewer, `Store` keeps and repeats it for every viewer, as CloudFront does.
+    /// What happens to a cacheable answer with Set-Cookie: `Bypass` does not keep it, `Strip` keeps it without the
+    /// field and removes the field for every viewer, `Store` keeps and repeats it for every viewer, as CloudFront does.
     /// Absent: `Bypass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_cookie: Option<SetCookie>,
@@ -167,8 +167,8 @@ pub struct HeaderSelection {
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new(keyable())
-            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers cannot be \
-                      in the key"),
+            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers cannot \
+                      be in the key"),
     )]
     pub names: Vec<HeaderName>,
 }
