@@ -103,6 +103,12 @@ impl Fills {
     }
 }
 
+impl Default for Fills {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The right and duty to fill one key. Dropped without an end, by a panic or a cancelled task, it wakes the followers
 /// and one of them leads anew.
 struct Permit {

@@ -34,12 +34,12 @@ pub async fn handle(
     let (head, body) = incoming.into_parts();
     let record = Record::begin(&worker, &connection, &head);
     let version = head.version;
-    let mut exchange = Exchange { worker, record, version };
+    let mut exchange = Exchange { worker, record, unread: !body.is_end_stream() };
     let mut response = match exchange.answer(&connection, head, body).await {
         Ok(response) => response,
         Err(refusal) => exchange.refuse(&refusal),
     };
-    let mut record = exchange.record;
+    let Exchange { mut record, unread, .. } = exchange;
     record.fields.status = Some(response.status());
     record.fields.time_to_first_byte = Some(record.elapsed());
     if record.is_logged() {
@@ -48,6 +48,9 @@ pub async fn handle(
     if version == Version::HTTP_2 {
         // Connection-specific fields do not exist there (RFC 9113 § 8.2.2).
         response.headers_mut().remove(header::CONNECTION);
+    } else if unread {
+        // The rest of the request's body would have to be read first; nobody needs it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| body.logged(record))
 }
@@ -56,7 +59,8 @@ pub async fn handle(
 struct Exchange {
     worker: Rc<Worker>,
     record: Record,
-    version: Version,
+    /// A part of the request's body has not been read.
+    unread: bool,
 }
 
 impl Exchange {
@@ -131,6 +135,7 @@ impl Exchange {
         let fetched = self.worker.origins.fetch(route, &outgoing, body).await;
         if let Some(upload) = upload {
             self.record.fields.request_body_bytes = upload.bytes();
+            self.unread = !upload.is_complete();
         }
         let source = match fetched {
             Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
@@ -186,7 +191,7 @@ impl Exchange {
     fn failed(&mut self, error: OriginError) -> Refusal {
         self.worker.edge.metrics.origin_error(error.reason);
         self.record.fields.detail = Some(error.detail);
-        Refusal::new(error.reason, "The origin of this resource gave no usable answer.")
+        Refusal::new(error.reason, "the origin of this resource gave no usable answer")
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Response<ReplyBody> {
@@ -196,9 +201,6 @@ impl Exchange {
         let mut response = respond::refused(refusal, self.as_answer(refusal.reason)).map(ReplyBody::whole);
         if self.record.fields.method == http::Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
-        }
-        if refusal.close && self.version != Version::HTTP_2 {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -232,7 +234,7 @@ fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, lengt
 }
 
 fn not_configured() -> Refusal {
-    Refusal::new(Reason::NotConfigured, "This edge has no configuration yet.")
+    Refusal::new(Reason::NotConfigured, "this edge has no configuration yet")
 }
 
 fn text(value: Option<&HeaderValue>) -> Option<String> {

@@ -20,8 +20,6 @@ pub struct Metrics {
     registry: Registry,
     requests: Arc<Requests>,
 
-    /// Requests answered 503 since there was no configuration yet.
-    pub unconfigured_requests: Counter,
     /// Viewer connections accepted.
     pub connections_accepted: Counter,
     /// Viewer connections open.
@@ -119,11 +117,6 @@ impl Metrics {
         r.register_collector(Box::new(Arc::clone(&requests)));
         Self {
             requests,
-            unconfigured_requests: counter(
-                &mut r,
-                "unconfigured_requests",
-                "Requests answered 503 before any configuration",
-            ),
             connections_accepted: counter(&mut r, "connections_accepted", "Viewer connections accepted"),
             connections: gauge(&mut r, "connections", "Viewer connections open"),
             accept_errors: counter(&mut r, "accept_errors", "Errors of accepting a viewer connection"),

@@ -208,12 +208,8 @@ fn service(
         let (worker, facts) = (Rc::clone(&shared.worker), Rc::clone(&shared.facts));
         let in_flight = shared.phase.request_begins(!http_body::Body::is_end_stream(request.body()));
         async move {
-            if !worker.edge.plans.is_configured() {
-                worker.edge.metrics.unconfigured_requests.inc();
-                return Ok(reply::unconfigured(in_flight));
-            }
             let response = handle(worker, facts, request).await;
-            Ok(response.map(|body| ServerBody::reply(body, in_flight)))
+            Ok(response.map(|body| ServerBody::new(body, in_flight)))
         }
     })
 }

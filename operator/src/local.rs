@@ -231,7 +231,10 @@ impl Local {
     fn build(&self, judged: Judged) -> Wanted {
         let build = |validated| build(validated, &self.settings.placement, &self.settings.edge);
         let accepted = judged.valid.into_iter().map(|(object, accepted)| {
-            (object, WantedDistribution { file: accepted.file, value: accepted.value, desired: build(accepted.validated) })
+            (
+                object,
+                WantedDistribution { file: accepted.file, value: accepted.value, desired: build(accepted.validated) },
+            )
         });
         Wanted { distributions: accepted.collect(), problems: judged.problems }
     }

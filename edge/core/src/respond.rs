@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION, SERVER, SET_COOKIE, VIA,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER, SERVER,
+    SET_COOKIE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -78,6 +79,10 @@ pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     headers.insert(X_PROXIMA_REASON, HeaderValue::from_static(refusal.reason.as_str()));
     if let Some(location) = &refusal.location {
         headers.insert(LOCATION, location.clone());
+    }
+    // What is too much, or not there yet, may be there in a moment (RFC 9110 § 10.2.3).
+    if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

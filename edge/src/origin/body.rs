@@ -9,10 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use proxima_edge_core::limits;
 use tokio::time::{Instant, Sleep};
 
 use super::chain;
 use super::pool::Lease;
+use crate::server::timeouts::BodyGap;
 
 /// Body of a request to an origin.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub enum RequestBody {
         incoming: Incoming,
         /// How far it has come.
         upload: Rc<Upload>,
+        /// Bounds each pause.
+        gap: BodyGap,
     },
 }
 
@@ -33,6 +37,7 @@ pub enum RequestBody {
 pub struct Upload {
     last_progress: Cell<Option<Instant>>,
     bytes: Cell<u64>,
+    complete: Cell<bool>,
     failed: Cell<bool>,
 }
 
@@ -47,6 +52,11 @@ impl Upload {
         self.bytes.get()
     }
 
+    /// Whether all of it has passed.
+    pub fn is_complete(&self) -> bool {
+        self.complete.get()
+    }
+
     /// Whether the viewer's side broke off.
     pub fn failed(&self) -> bool {
         self.failed.get()
@@ -56,7 +66,11 @@ impl Upload {
 impl RequestBody {
     /// Passes a viewer's body on.
     pub fn viewer(incoming: Incoming) -> Self {
-        if incoming.is_end_stream() { Self::Empty } else { Self::Viewer { incoming, upload: Rc::default() } }
+        if incoming.is_end_stream() {
+            Self::Empty
+        } else {
+            Self::Viewer { incoming, upload: Rc::default(), gap: BodyGap::default() }
+        }
     }
 
     /// No body at all.
@@ -73,25 +87,48 @@ impl RequestBody {
     }
 }
 
+/// Why a viewer's body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The connection closed or broke the framing.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// Nothing came for too long.
+    #[error("the viewer's body paused for longer than {0:?}")]
+    Stalled(Duration),
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self::Viewer { incoming, upload } = self.get_mut() else { return Poll::Ready(None) };
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Self::Viewer { incoming, upload, gap } = self.get_mut() else { return Poll::Ready(None) };
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                if !gap.is_over(cx) {
+                    return Poll::Pending;
+                }
+                upload.failed.set(true);
+                return Poll::Ready(Some(Err(UploadError::Stalled(limits::BODY_GAP))));
+            };
+            gap.moved();
+            return Poll::Ready(match frame {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     upload.last_progress.set(Some(Instant::now()));
                     upload.bytes.set(upload.bytes.get() + data.len() as u64);
+                    upload.complete.set(incoming.is_end_stream());
                     Some(Ok(Frame::data(data)))
                 }
                 Some(Err(error)) => {
                     upload.failed.set(true);
-                    Some(Err(error))
+                    Some(Err(error.into()))
                 }
-                None => None,
+                None => {
+                    upload.complete.set(true);
+                    None
+                }
             });
         }
     }
@@ -153,6 +190,10 @@ impl OriginBody {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.pausing = false;
+                    // Whoever knows the length does not ask for what comes after it.
+                    if self.incoming.is_end_stream() {
+                        self.give_back();
+                    }
                     match frame.into_data() {
                         Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
                         // Trailers, or a frame of nothing.
@@ -177,11 +218,6 @@ impl OriginBody {
     /// The next bytes, never empty; `None` at the proper end.
     pub async fn data(&mut self) -> Option<Result<Bytes, OriginBodyError>> {
         std::future::poll_fn(|cx| self.poll_data(cx)).await
-    }
-
-    /// Whether all of it has been read.
-    pub fn is_complete(&self) -> bool {
-        self.incoming.is_end_stream()
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {

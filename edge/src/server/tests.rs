@@ -38,7 +38,7 @@ where
 
 async fn read_response(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    while !text.ends_with(b"configuration yet\n") {
+    while !text.ends_with(b"</html>\n") {
         let mut chunk = [0; 1_024];
         let length = stream.read(&mut chunk).await.unwrap();
         assert!(length > 0, "closed after {:?}", String::from_utf8_lossy(&text));
@@ -56,7 +56,8 @@ async fn without_a_configuration_every_request_is_503_and_the_connection_goes_on
             let response = read_response(&mut stream).await;
             assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("no-store"), "{response}");
         }
-        assert_eq!(edge.metrics.unconfigured_requests.get(), 2);
+        let counted = "proxima_edge_requests_total{result=\"Error\",reason=\"NotConfigured\",status=\"5xx\"} 2";
+        assert!(edge.metrics.to_text().contains(counted), "{}", edge.metrics.to_text());
         assert_eq!(edge.metrics.connections_accepted.get(), 1);
     })
     .await;

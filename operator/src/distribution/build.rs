@@ -50,9 +50,9 @@ pub struct EdgeProcess {
 pub fn build(validated: Validated, placement: &Placement, edge: &EdgeSettings) -> Desired {
     let zones = zones(&validated, placement);
     let distribution = ObjectName { namespace: validated.namespace, name: validated.name };
-    let edges = zones.iter().flat_map(|zone| {
-        (0..zone.replicas).map(|replica| edge_process(&distribution, &zone.name, replica, edge))
-    });
+    let edges = zones
+        .iter()
+        .flat_map(|zone| (0..zone.replicas).map(|replica| edge_process(&distribution, &zone.name, replica, edge)));
     Desired {
         edges: edges.collect(),
         distribution: distribution.clone(),
@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn validated(zones: Option<&[(&str, Option<u32>)]>, replicas: Option<u32>) -> Validated {
-        let zone = |(name, replicas): &(&str, Option<u32>)| WantedZone { name: (*name).to_owned(), replicas: *replicas };
+        let zone =
+            |(name, replicas): &(&str, Option<u32>)| WantedZone { name: (*name).to_owned(), replicas: *replicas };
         Validated {
             name: "shop".to_owned(),
             namespace: "web".to_owned(),
@@ -131,7 +132,8 @@ mod tests {
         let desired = build(validated, placement, &edge());
         let zones: Vec<_> = desired.zones.iter().map(|zone| (zone.name.as_str(), zone.replicas)).collect();
         assert_eq!(zones, expected);
-        let edges = desired.zones.iter().flat_map(|zone| (0..zone.replicas).map(|replica| (zone.name.clone(), replica)));
+        let edges =
+            desired.zones.iter().flat_map(|zone| (0..zone.replicas).map(|replica| (zone.name.clone(), replica)));
         let built = desired.edges.iter().map(|edge| (edge.zone.clone(), edge.replica));
         assert!(built.eq(edges), "{:?}", desired.edges);
     }
