@@ -201,12 +201,7 @@ fn variant_key(wish: &Wish<'_>, outgoing: &OriginRequest, head: &FillHead) -> Ca
 }
 
 /// Starts the fill and waits for its head like everybody else, but with the first claim to what cannot be shared.
-async fn lead(
-    worker: &Rc<Worker>,
-    wish: &Wish<'_>,
-    outgoing: &Rc<OriginRequest>,
-    permit: Permit,
-) -> Option<Source> {
+async fn lead(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>, permit: Permit) -> Option<Source> {
     let reader = Progress::reader(&permit.progress)?;
     let (initiator, unshared) = tokio::sync::oneshot::channel();
     let fill = task::Fill {

@@ -103,12 +103,10 @@ impl Exchange {
         match self.worker.edge.store.lookup(key).await {
             Lookup::Found(found) => (Some(found), None),
             Lookup::Absent => (None, None),
-            Lookup::Varies(names) => {
-                match fill::lookup_variant(&self.worker, route, request, key, &names).await {
-                    Lookup::Found(found) => (Some(found), Some(names)),
-                    Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
-                }
-            }
+            Lookup::Varies(names) => match fill::lookup_variant(&self.worker, route, request, key, &names).await {
+                Lookup::Found(found) => (Some(found), Some(names)),
+                Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
+            },
         }
     }
 
@@ -142,7 +140,12 @@ impl Exchange {
     }
 
     /// Step 10 for what does not come from the store.
-    fn relay(&mut self, route: &Route, request: &ViewerRequest, source: Source) -> Result<Response<ReplyBody>, Refusal> {
+    fn relay(
+        &mut self,
+        route: &Route,
+        request: &ViewerRequest,
+        source: Source,
+    ) -> Result<Response<ReplyBody>, Refusal> {
         match source {
             Source::Fill(reader, reason) => Ok(self.relay_fill(route, request, reader, reason)),
             Source::Origin(fetched, reason, why) => {
@@ -204,12 +207,7 @@ impl Exchange {
     fn as_answer(&mut self, reason: Reason) -> Answer<'_> {
         self.record.fields.reason = reason;
         let edge = &self.worker.edge;
-        Answer {
-            identity: &edge.identity,
-            request_id: self.record.request_id.clone(),
-            reason,
-            now: edge.clock.now(),
-        }
+        Answer { identity: &edge.identity, request_id: self.record.request_id.clone(), reason, now: edge.clock.now() }
     }
 
     fn note_route(&mut self, route: &Route) {
@@ -227,17 +225,9 @@ impl Exchange {
 }
 
 /// Puts head and body together; HEAD, 204 and 304 have no body whatever their head says.
-fn finish(
-    head: Response<()>,
-    request: &ViewerRequest,
-    source: BodySource,
-    length: Option<u64>,
-) -> Response<ReplyBody> {
-    let body = if respond::has_body(request, head.status()) {
-        ReplyBody::new(source, length)
-    } else {
-        ReplyBody::empty()
-    };
+fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, length: Option<u64>) -> Response<ReplyBody> {
+    let body =
+        if respond::has_body(request, head.status()) { ReplyBody::new(source, length) } else { ReplyBody::empty() };
     head.map(|()| body)
 }
 

@@ -93,8 +93,10 @@ pub async fn run(settings: LocalSettings) -> Result<(), Error> {
         result = local.live(&mut watch) => result,
         () = signals.next() => Ok(()),
     };
-    tracing::info!("stopping: edges finish their requests; once more to end them at once");
-    for origin in &local.served {
+    if ended.is_ok() {
+        tracing::info!("stopping: edges finish their requests; once more to end them at once");
+    }
+    for origin in local.served.iter().filter(|_| ended.is_ok()) {
         tracing::info!("origin {}: {} requests in this run", origin.name(), origin.requests());
     }
     tokio::select! {
@@ -231,7 +233,10 @@ impl Local {
     fn build(&self, judged: Judged) -> Wanted {
         let build = |validated| build(validated, &self.settings.placement, &self.settings.edge);
         let accepted = judged.valid.into_iter().map(|(object, accepted)| {
-            (object, WantedDistribution { file: accepted.file, value: accepted.value, desired: build(accepted.validated) })
+            (
+                object,
+                WantedDistribution { file: accepted.file, value: accepted.value, desired: build(accepted.validated) },
+            )
         });
         Wanted { distributions: accepted.collect(), problems: judged.problems }
     }

@@ -338,6 +338,3 @@ impl Drop for FillReader {
         }
     }
 }
-
-
-

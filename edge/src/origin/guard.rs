@@ -127,9 +127,13 @@ mod tests {
             check(false, address, Verdict::Loopback);
             check(true, address, Verdict::Allowed);
         }
-        for address in
-            ["169.254.169.254:80", "[fe80::1]:80", "[febf::1]:80", "[::ffff:169.254.169.254]:80", "[2002:a9fe:a9fe::]:80"]
-        {
+        for address in [
+            "169.254.169.254:80",
+            "[fe80::1]:80",
+            "[febf::1]:80",
+            "[::ffff:169.254.169.254]:80",
+            "[2002:a9fe:a9fe::]:80",
+        ] {
             check(false, address, Verdict::LinkLocal);
             check(true, address, Verdict::LinkLocal);
         }

@@ -203,6 +203,3 @@ async fn slices(cache: &Cache<StoreKey, Value>, object: ObjectId, length: u64) -
     }
     Some(slices)
 }
-
-
-

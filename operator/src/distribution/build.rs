@@ -50,9 +50,9 @@ pub struct EdgeProcess {
 pub fn build(validated: Validated, placement: &Placement, edge: &EdgeSettings) -> Desired {
     let zones = zones(&validated, placement);
     let distribution = ObjectName { namespace: validated.namespace, name: validated.name };
-    let edges = zones.iter().flat_map(|zone| {
-        (0..zone.replicas).map(|replica| edge_process(&distribution, &zone.name, replica, edge))
-    });
+    let edges = zones
+        .iter()
+        .flat_map(|zone| (0..zone.replicas).map(|replica| edge_process(&distribution, &zone.name, replica, edge)));
     Desired {
         edges: edges.collect(),
         distribution: distribution.clone(),
@@ -83,12 +83,14 @@ fn zones(validated: &Validated, placement: &Placement) -> Vec<DesiredZone> {
 }
 
 fn edge_process(distribution: &ObjectName, zone: &str, replica: u32, edge: &EdgeSettings) -> EdgeProcess {
-    let name = format!("{distribution}-edge-{zone}-{replica}");
+    // The edge itself is named as a pod would be: pods do not know their namespace by name either.
+    let own_name = format!("{}-edge-{zone}-{replica}", distribution.name);
+    let name = format!("{}/{own_name}", distribution.namespace);
     let access_log = if edge.access_log { "stdout" } else { "none" };
     let args = [
         ("--threads", edge.threads.to_string()),
         ("--zone", zone.to_owned()),
-        ("--name", name.clone()),
+        ("--name", own_name),
         ("--access-log", access_log.to_owned()),
     ];
     let mut args: Vec<String> = args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
@@ -105,7 +107,8 @@ mod tests {
     use super::*;
 
     fn validated(zones: Option<&[(&str, Option<u32>)]>, replicas: Option<u32>) -> Validated {
-        let zone = |(name, replicas): &(&str, Option<u32>)| WantedZone { name: (*name).to_owned(), replicas: *replicas };
+        let zone =
+            |(name, replicas): &(&str, Option<u32>)| WantedZone { name: (*name).to_owned(), replicas: *replicas };
         Validated {
             name: "shop".to_owned(),
             namespace: "web".to_owned(),
@@ -130,7 +133,8 @@ mod tests {
         let desired = build(validated, placement, &edge());
         let zones: Vec<_> = desired.zones.iter().map(|zone| (zone.name.as_str(), zone.replicas)).collect();
         assert_eq!(zones, expected);
-        let edges = desired.zones.iter().flat_map(|zone| (0..zone.replicas).map(|replica| (zone.name.clone(), replica)));
+        let edges =
+            desired.zones.iter().flat_map(|zone| (0..zone.replicas).map(|replica| (zone.name.clone(), replica)));
         let built = desired.edges.iter().map(|edge| (edge.zone.clone(), edge.replica));
         assert!(built.eq(edges), "{:?}", desired.edges);
     }
@@ -160,7 +164,7 @@ mod tests {
         assert_eq!(edge.name, "web/shop-edge-a-0");
         assert_eq!(
             edge.args.join(" "),
-            "--threads 2 --zone a --name web/shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
+            "--threads 2 --zone a --name shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
         );
     }
 

@@ -170,12 +170,8 @@ fn deployed(observed: &Observed<'_>, edges: &str) -> Verdict {
         return verdict;
     }
     let wanted = observed.wanted;
-    let mut lags: Vec<_> = observed
-        .edges
-        .iter()
-        .filter(|edge| !edge.is_configured(wanted))
-        .map(|edge| edge.lag(wanted))
-        .collect();
+    let mut lags: Vec<_> =
+        observed.edges.iter().filter(|edge| !edge.is_configured(wanted)).map(|edge| edge.lag(wanted)).collect();
     if lags.is_empty() {
         let message = format!("revision {} is live on {edges} edges", wanted.revision);
         return Verdict { holds: true, reason: Reason::EdgesCurrent, message };
@@ -198,7 +194,8 @@ fn ready(observed: &Observed<'_>, edges: &str) -> Verdict {
         let mut edges = observed.edges.iter().filter(|edge| edge.zone == zone.name);
         edges.any(|edge| edge.ready && edge.is_configured(observed.wanted))
     };
-    let unserved: Vec<_> = observed.zones.iter().filter(|zone| !is_served(zone)).map(|zone| zone.name.clone()).collect();
+    let unserved: Vec<_> =
+        observed.zones.iter().filter(|zone| !is_served(zone)).map(|zone| zone.name.clone()).collect();
     if unserved.is_empty() {
         let message = "every zone has a ready edge on the current revision".to_owned();
         return Verdict { holds: true, reason: Reason::ZonesReady, message };

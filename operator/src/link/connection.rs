@@ -187,16 +187,20 @@ impl Link {
         // What the edge refused is not sent again before the next ping: it may lack disk space, which comes back.
         let mut refused: Option<Arc<Envelope>> = None;
         self.report(Answer::Said(said.clone())).await;
+        // An edge that already serves what is wanted becomes ready by being told so, hence the ping at once.
+        let mut is_confirmed = false;
         loop {
             let wanted = Arc::clone(&self.wanted.borrow_and_update());
             let in_vain = refused.as_ref().is_some_and(|envelope| **envelope == *wanted);
-            let message = if serves(said.serving.as_ref(), &wanted) || in_vain {
+            let is_served = serves(said.serving.as_ref(), &wanted);
+            let message = if is_served && !is_confirmed {
+                ping(&wanted)
+            } else if is_served || in_vain {
                 match self.rest(&mut frames).await {
                     Ok(Rest::Changed) => continue,
                     Ok(Rest::Over) => {
                         refused = None;
-                        let Envelope { term, revision, epoch, .. } = *wanted;
-                        ToEdge::Ping { term, revision, epoch }
+                        ping(&wanted)
                     }
                     Err(end) => return end,
                 }
@@ -204,6 +208,7 @@ impl Link {
                 refused = Some(Arc::clone(&wanted));
                 ToEdge::Configure(Box::new(Envelope::clone(&wanted)))
             };
+            is_confirmed = true;
             said = match self.answer(&mut frames, Some(&message)).await {
                 Ok(answer) => answer,
                 Err(error) => return error.into(),
@@ -251,6 +256,11 @@ impl Link {
 enum Rest {
     Changed,
     Over,
+}
+
+fn ping(wanted: &Envelope) -> ToEdge {
+    let Envelope { term, revision, epoch, .. } = *wanted;
+    ToEdge::Ping { term, revision, epoch }
 }
 
 async fn exchange(frames: &mut Frames, message: Option<&ToEdge>) -> Result<FromEdge, LinkError> {

@@ -36,6 +36,8 @@ pub struct Fleet {
     links: Edges,
     incarnations: Arc<AtomicU64>,
     edges: BTreeMap<String, Edge>,
+    /// Whether any edge of this run ever came as far as that.
+    has_listened: bool,
     /// Removed edges that still finish their requests.
     leaving: JoinSet<()>,
     process_events: Channel<ProcessEvent>,
@@ -106,6 +108,7 @@ impl Fleet {
             links: Edges::new(keys, report_sender, Timings::default()),
             incarnations: Arc::default(),
             edges: BTreeMap::new(),
+            has_listened: false,
             leaving: JoinSet::new(),
             process_events: mpsc::channel(limits::EDGE_EVENTS),
             readiness_events: mpsc::channel(limits::EDGE_EVENTS),
@@ -227,13 +230,14 @@ impl Fleet {
         }
     }
 
-    /// Takes news to the notes. Fails when the edge's binary cannot even be started.
+    /// Takes news to the notes. Fails when the edge's binary does not even start.
     pub fn note(&mut self, event: FleetEvent) -> Result<(), FleetError> {
         while self.leaving.try_join_next().is_some() {}
         match event {
             FleetEvent::Process(ProcessEvent { edge, incarnation, news }) => match news {
                 ProcessNews::Listening(hello) => self.note_listening(&edge, incarnation, hello)?,
-                ProcessNews::Ended(error @ ProcessError::Spawn { .. }) => return Err(error.into()),
+                // A binary that never started once in this run will not start the next time either.
+                ProcessNews::Ended(error) if !self.has_listened && error.is_fatal() => return Err(error.into()),
                 ProcessNews::Ended(error) => self.note_ended(&edge, &error),
             },
             FleetEvent::Readiness(ReadinessEvent { edge, incarnation, ready }) => {
@@ -256,6 +260,7 @@ impl Fleet {
     }
 
     fn note_listening(&mut self, name: &str, incarnation: u64, hello: Hello) -> Result<(), FleetError> {
+        self.has_listened = true;
         let Some(edge) = self.edges.get_mut(name) else { return Ok(()) };
         let events = self.readiness_events.0.clone();
         let probing = tokio::spawn(probe(name.to_owned(), incarnation, hello.admin, events));

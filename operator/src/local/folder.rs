@@ -33,7 +33,8 @@ impl RunFolder {
     /// Makes a folder that only this user can enter, in `parent`.
     pub fn create(parent: &Path) -> io::Result<Self> {
         sweep(parent);
-        let root = tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
+        let root =
+            tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
         // Locked before it has the name that a sweeping run looks for.
         let (young, lock) = (root.path().join("young-lock"), root.path().join(LOCK));
         let file = File::create(&young)?;

@@ -112,7 +112,8 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 
 /// What a newcomer can do now. `urls` as in [`table`].
 pub fn hints(urls: &[(String, String)], manifest: &str) -> String {
-    let mut text = String::from("\nTry it: the first answer of a zone comes from the origin, the next one from its cache.\n\n");
+    let mut text =
+        String::from("\nTry it: the first answer of a zone comes from the origin, the next one from its cache.\n\n");
     let mut zones: Vec<&str> = Vec::new();
     for (zone, url) in urls {
         if zones.contains(&zone.as_str()) {

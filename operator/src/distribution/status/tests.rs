@@ -58,7 +58,8 @@ fn edges_that_say_so_are_deployed_and_ready() {
 
 #[test]
 fn an_edge_on_an_older_revision_is_pending() {
-    let pending = "Deployed=False EdgesPending: zone b: edge 0 has not confirmed it yet (last known to serve revision 1)";
+    let pending =
+        "Deployed=False EdgesPending: zone b: edge 0 has not confirmed it yet (last known to serve revision 1)";
     check(edge("b", 0, 1), pending, NO_B);
 }
 
@@ -111,11 +112,14 @@ fn a_wrong_edit_denies_everything_and_says_what_serves() {
     let problem = |text: &str| Refused { reason: Reason::UnknownField, text: text.to_owned() };
     let texts = conditions(&[edge("a", 0, 2), edge("b", 0, 2)], &[problem("one"), problem("two")]);
     let nothing = "NotAccepted: the manifest is not accepted; revision 2 serves on 2/2 edges";
-    assert_eq!(texts, [
-        "Accepted=False UnknownField: one; two".to_owned(),
-        format!("Deployed=False {nothing}"),
-        format!("Ready=False {nothing}"),
-    ]);
+    assert_eq!(
+        texts,
+        [
+            "Accepted=False UnknownField: one; two".to_owned(),
+            format!("Deployed=False {nothing}"),
+            format!("Ready=False {nothing}"),
+        ]
+    );
 }
 
 #[test]
