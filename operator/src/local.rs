@@ -137,6 +137,8 @@ struct Local {
     /// Which operator process this is, to the edges.
     term: u64,
     hinted: bool,
+    /// When the status is to be judged again.
+    status_at: Option<Instant>,
 }
 
 /// A Distribution that was accepted at least once.
@@ -165,29 +167,23 @@ impl Local {
         }
         let services = LocalServices { addresses, cluster_domain: settings.cluster_domain.clone() };
         let fleet = Fleet::new(settings.edge.clone(), settings.listen, &settings.temporary)?;
-        let (running, texts) = (BTreeMap::new(), Vec::new());
-        Ok(Self { settings, services, served, fleet, running, texts, term: clock::unix_seconds(), hinted: false })
+        let (term, running, texts) = (clock::unix_seconds(), BTreeMap::new(), Vec::new());
+        Ok(Self { settings, services, served, fleet, running, texts, term, hinted: false, status_at: None })
     }
 
     async fn live(&mut self, watch: &mut Watch) -> Result<(), Error> {
         self.reconcile()?;
-        // News come in bursts; they are shown when the first of a burst is this old.
-        let mut show_at: Option<Instant> = None;
         loop {
-            let settled = sleep_until(show_at.unwrap_or_else(Instant::now));
+            let settled = sleep_until(self.status_at.unwrap_or_else(Instant::now));
             tokio::select! {
                 () = watch.changed() => self.reconcile()?,
                 event = self.fleet.next_event() => {
                     self.fleet.note(event)?;
                     self.announce();
+                    self.status_soon();
                 }
-                () = settled, if show_at.is_some() => {
-                    self.show();
-                    show_at = None;
-                    continue;
-                }
+                () = settled, if self.status_at.is_some() => self.status(),
             }
-            show_at = show_at.or_else(|| Some(Instant::now() + limits::STATUS_SETTLE));
         }
     }
 
@@ -197,7 +193,7 @@ impl Local {
         let Some(judged) = self.validate(gathered)? else { return Ok(()) }; // pure, but for what it tells people
         let desired = self.build(judged); // pure
         self.apply(desired)?; // processes and links
-        self.show(); // status: pure, but for what it tells people
+        self.status_soon(); // pure, and told once the edges had a moment to answer
         Ok(())
     }
 
@@ -323,8 +319,14 @@ impl Local {
         Ok(())
     }
 
+    /// Answers come in bursts: the status is judged and told when the first of a burst is a moment old.
+    fn status_soon(&mut self) {
+        self.status_at = self.status_at.or_else(|| Some(Instant::now() + limits::STATUS_SETTLE));
+    }
+
     /// Stage five: what became of it, told where it changed.
-    fn show(&mut self) {
+    fn status(&mut self) {
+        self.status_at = None;
         let (now, output) = (clock::now(), self.settings.output);
         for (object, running) in &mut self.running {
             let name = object.to_string();

@@ -154,6 +154,9 @@ impl Link {
                 Err(error) => End::Failed(error),
             };
             let End::Failed(error) = end else { return };
+            if self.wanted.has_changed().is_err() {
+                return;
+            }
             tracing::debug!(edge = self.target.name, %error, "link lost");
             self.report(Answer::Lost(error.to_string())).await;
             sleep(backoff.pause(clock::fraction())).await;
@@ -220,7 +223,14 @@ impl Link {
     /// Waits for a reason to speak. The edge has none: what it sends now ends the link.
     async fn rest(&mut self, frames: &mut Frames) -> Result<Rest, End> {
         tokio::select! {
-            changed = self.wanted.changed() => changed.map(|()| Rest::Changed).map_err(|_| End::NothingWanted),
+            changed = self.wanted.changed() => match changed {
+                Ok(()) => Ok(Rest::Changed),
+                Err(_) => {
+                    // A farewell, so that the edge does not take it for a fault. Whether it arrives matters to nobody.
+                    let _ = timeout(limits::LINK_FAREWELL, SinkExt::<Bytes>::close(frames)).await;
+                    Err(End::NothingWanted)
+                }
+            },
             () = sleep(jittered(self.timings.ping, clock::fraction())) => Ok(Rest::Over),
             frame = frames.next() => Err(match frame {
                 None => LinkError::Closed,

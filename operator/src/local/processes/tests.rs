@@ -85,7 +85,8 @@ async fn a_dead_edge_is_started_again_as_another_incarnation() {
 
 #[tokio::test]
 async fn a_stopped_edge_may_finish_what_it_does() {
-    let edge_script = format!("trap 'echo done > finished; exit 0' TERM\n{HELLO}\nwhile :; do read line || sleep 0.01; done");
+    let edge_script =
+        format!("trap 'echo done > finished; exit 0' TERM\n{HELLO}\nwhile :; do read line || sleep 0.01; done");
     let mut edge = start(&edge_script);
     let (_, hello) = listening(&mut edge.events).await;
     edge.process.stop().await;
