@@ -184,12 +184,27 @@ text!(
       "zones.name: use the value of the nodes' label topology.kubernetes.io/zone: letters, digits, '-', '_' and '.'")]
 );
 
+/// A DNS name in CEL. What ends in a number is no name but an address, or read as one by some (WHATWG URL, "ends in a
+/// number").
+macro_rules! host_rule {
+    ($before:literal, $wildcard:literal) => {
+        concat!(
+            $before,
+            "self.matches('(^|[.])([0-9]+|0[xX][^.]*)$') ? isIP(self) : self.matches('^",
+            $wildcard,
+            "([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?$')"
+        )
+    };
+}
+
 text!(
     /// A host name or an address, without scheme, port and brackets.
     HostName,
     253,
-    [("self.contains(':') ? isIP(self) : self.matches('^([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?$')",
-      "give a host name or address alone, such as site.example.com: no scheme, port, path or brackets")]
+    [(
+        host_rule!("self.contains(':') || ", ""),
+        "give a host name or address alone, such as site.example.com: no scheme, port, path or brackets"
+    )]
 );
 
 text!(
@@ -198,17 +213,39 @@ text!(
     253,
     [
         ("self == self.lowerAscii()", "aliases: write host names in lower case"),
-        ("self.matches('^([*][.])?([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?$')",
-         "aliases: give a host name such as shop.example.com or *.example.com: no scheme, port or path, and '*' only as the first label"),
+        (
+            host_rule!("", "([*][.])?"),
+            "aliases: give a host name such as shop.example.com or *.example.com: no scheme, port or path, and '*' only \
+             as the first label"
+        ),
     ]
 );
+
+/// One character of a path in CEL, `$more` characters among them: as it stands (RFC 3986 § 3.3), or encoded. Edges
+/// refuse encoded controls and backslashes; encoded dots and slashes would say one thing here and another to origins.
+macro_rules! path_character {
+    ($more:literal) => {
+        concat!(
+            "([",
+            $more,
+            "A-Za-z0-9._~!$&'()*+,;=:@-]|%(2[0-9A-Da-d]|[346][0-9A-Fa-f]|5[0-9ABD-Fabd-f]|7[0-9A-Ea-e]|[89A-Fa-f][0-9A-Fa-f]))"
+        )
+    };
+}
 
 text!(
     /// A path in front of all paths of an origin: begins with `/`, does not end with it.
     OriginPath,
     255,
-    [("self.matches(\"^(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+$\") && self.split('/').all(s, s != '.' && s != '..')",
-      "path: begin with '/', do not end with it, and use neither empty segments, '.', '..', '?' nor '#', as in /public/v2")]
+    [(
+        concat!(
+            "self.matches(\"^(/",
+            path_character!(""),
+            "+)+$\") && self.split('/').all(s, s != '.' && s != '..')"
+        ),
+        "path: begin with '/', do not end with it, use neither empty segments, '.', '..', '?' nor '#', and percent signs \
+         only to encode a character, as in /public/v%202"
+    )]
 );
 
 text!(
@@ -217,8 +254,15 @@ text!(
     255,
     [
         ("!self.startsWith('/')", "defaultRootObject: remove the leading slash, as in index.html"),
-        ("self.matches(\"^[A-Za-z0-9._~!$&'()*+,;=:@%/-]+$\") && self.split('/').all(s, s != '.' && s != '..')",
-         "defaultRootObject: give a path such as index.html, without '?', '#', spaces and segments '.' and '..'"),
+        (
+            concat!(
+                "self.matches(\"^",
+                path_character!("/"),
+                "+$\") && self.split('/').all(s, s != '.' && s != '..')"
+            ),
+            "defaultRootObject: give a path such as index.html, without '?', '#', spaces and segments '.' and '..', and \
+             with percent signs only to encode a character"
+        ),
     ]
 );
 

@@ -48,8 +48,14 @@ pub async fn serve(edge: Arc<Edge>, listener: TcpListener) {
 
 async fn connection(edge: Arc<Edge>, stream: TcpStream) -> hyper::Result<()> {
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let response = answer(&edge, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(response) }
+        let edge = Arc::clone(&edge);
+        async move {
+            if request.uri().path() == "/metrics" {
+                // The store measures itself only when it is maintained.
+                edge.store.maintain().await;
+            }
+            Ok::<_, Infallible>(answer(&edge, request.method(), request.uri().path()))
+        }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

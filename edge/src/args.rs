@@ -210,7 +210,7 @@ mod tests {
         assert!(settings.access_log);
         assert!(!settings.allow_loopback_origins);
         assert!(!settings.name.is_empty());
-        assert!(matches!(settings.mode, Mode::Serve { config } if config == PathBuf::from("a.json")));
+        assert!(matches!(settings.mode, Mode::Serve { config } if config == *"a.json"));
     }
 
     #[test]

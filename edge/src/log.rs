@@ -4,10 +4,10 @@
 //! can forget it. Lines wait in a bounded queue for one thread that formats and writes them; when it cannot keep up,
 //! lines are dropped and counted. A worker never waits for the log.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -23,8 +23,10 @@ use crate::metrics::Metrics;
 pub fn start_tracing(filter: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second subscriber in one process is refused; then the first one simply stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = subscriber.try_init();
 }
 
 /// Where lines about requests go.
@@ -99,10 +101,7 @@ fn write_lines(lines: &Receiver<Message>, output: Box<dyn Write + Send>, zone: &
                 tracing::error!(%error, "could not write the access log; no more lines are written");
                 return;
             }
-            next = match lines.try_recv() {
-                Ok(message) => Some(message),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = lines.try_recv().ok();
         }
         if let Err(error) = output.flush() {
             tracing::error!(%error, "could not write the access log; no more lines are written");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use proxima_edge_core::edge_config::{EdgeConfig, FEATURES};
 use proxima_edge_core::limits;
-use proxima_edge_core::link::{Envelope, LinkRefusal, LinkRefusalReason, Serving, content_hash};
+use proxima_edge_core::link::{Envelope, LinkRefusal, LinkRefusalReason, Serving};
 use proxima_edge_core::plan::{Plan, Problem};
 
 use crate::clock::Clock;
@@ -115,14 +115,15 @@ impl PlanSource {
 
     fn start_with(&self, candidates: Vec<Loaded>) {
         let mut link = self.link();
-        link.highest_term = candidates.iter().map(|copy| copy.highest_term).max().unwrap_or(0);
-        for Loaded { what, envelope, .. } in candidates {
+        link.highest_term = candidates.iter().map(|copy| copy.state.highest_term).max().unwrap_or(0);
+        for Loaded { what, state } in candidates {
+            let envelope = &state.envelope;
             match compile(&envelope.config) {
                 Ok(plan) => {
                     tracing::info!(copy = what, uid = %envelope.uid, revision = envelope.revision, "configuration found");
                     link.facts.configured = true;
                     self.put_in_force(plan, envelope.revision, envelope.epoch);
-                    link.state = Some(State { highest_term: link.highest_term, envelope });
+                    link.state = Some(State { highest_term: link.highest_term, ..state });
                     return;
                 }
                 Err(refusal) => {
@@ -159,14 +160,15 @@ impl PlanSource {
         let mut link = self.link();
         link.judge_term(envelope.term)?;
         link.judge_identity(&envelope)?;
-        if !hash_matches(&envelope, raw) {
-            let detail = format!("the content of revision {} does not match its hash", envelope.revision);
-            return Err(refusal(LinkRefusalReason::HashMismatch, detail));
-        }
-        let plan = compile(&envelope.config)?;
+        let revision = envelope.revision;
         // What was invalidated stays so, whatever a message says.
         envelope.epoch = envelope.epoch.max(self.epoch());
-        let state = State { highest_term: envelope.term, envelope };
+        let term = envelope.term;
+        let state = State::new(envelope, raw, term).ok_or_else(|| {
+            let detail = format!("the content of revision {revision} does not match its hash");
+            refusal(LinkRefusalReason::HashMismatch, detail)
+        })?;
+        let plan = compile(&state.envelope.config)?;
         if link.state.as_ref() != Some(&state) {
             link.write(&state)?;
             self.put_in_force(plan, state.envelope.revision, state.envelope.epoch);
@@ -307,13 +309,6 @@ fn serving(envelope: &Envelope) -> Serving {
 
 pub(crate) fn refusal(reason: LinkRefusalReason, detail: impl Into<String>) -> LinkRefusal {
     LinkRefusal { reason, detail: detail.into() }
-}
-
-/// Checks the content hash. `raw` is the configuration as it was written: a newer operator's fields that this build
-/// does not know are part of what was hashed.
-pub(crate) fn hash_matches(envelope: &Envelope, raw: Option<&str>) -> bool {
-    content_hash(&envelope.config) == envelope.hash
-        || raw.is_some_and(|raw| proxima_edge_core::link::hex_sha256(raw.as_bytes()) == envelope.hash)
 }
 
 fn number(value: u64) -> i64 {

@@ -259,3 +259,25 @@ async fn ended(stdin: Option<oneshot::Receiver<()>>) {
         None => std::future::pending().await,
     }
 }
+
+/// An edge without sockets, for tests of single parts.
+#[cfg(test)]
+pub(crate) fn edge_for_tests(plans: PlanSource, clock: Clock, metrics: Arc<Metrics>) -> Edge {
+    use std::num::NonZeroUsize;
+
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let settings = Settings {
+        mode: Mode::Serve { config: std::path::PathBuf::new() },
+        http: loopback,
+        admin: loopback,
+        threads: NonZeroUsize::MIN,
+        zone: "zone-a".to_owned(),
+        name: "edge-1".to_owned(),
+        allow_loopback_origins: true,
+        exit_with_stdin: false,
+        access_log: false,
+        log_filter: String::new(),
+    };
+    let addresses = Addresses { http: loopback, admin: loopback, control: None };
+    make_edge(&settings, plans, (clock, metrics), &addresses).expect("without a log nothing can fail")
+}

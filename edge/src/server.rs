@@ -234,3 +234,6 @@ where
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

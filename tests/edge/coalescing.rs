@@ -93,6 +93,7 @@ async fn waiters_for_an_uncacheable_response_are_served_concurrently() {
 
     let crowd = crowd(&edge, WAITING + 1, "/uncacheable");
     edge.metric_reaches(WAITERS, |waiters| waiters == WAITING as f64).await;
+    first.arrived(1).await;
     assert_eq!(origin.requests(), 1);
     first.open();
     // None of the others is answered before all of them have arrived: serial fetches would stop here.

@@ -2,10 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod behaviors;
 mod coalescing;
 mod control;
+mod lifecycle;
 mod origin_faults;
 mod origins;
-mod protocol;
+mod pass_through;
+mod requests;
 mod store;
 mod streaming;

@@ -167,13 +167,14 @@ pub struct HeaderSelection {
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new(keyable())
-            .message("names: Cookie (use key.cookies), Range, conditional and connection headers cannot be in the key"),
+            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers cannot be \
+                      in the key"),
     )]
     pub names: Vec<HeaderName>,
 }
 
-/// Headers that mean something else to a cache than a variant, in lower case.
-pub const KEY_HEADER_DENYLIST: [&str; 20] = [
+/// Headers that mean something else to a cache than a variant, or that the edge writes itself, in lower case.
+pub const KEY_HEADER_DENYLIST: [&str; 21] = [
     "connection",
     "content-length",
     "cookie",
@@ -194,6 +195,7 @@ pub const KEY_HEADER_DENYLIST: [&str; 20] = [
     "transfer-encoding",
     "upgrade",
     "via",
+    "x-forwarded-for",
 ];
 
 fn keyable() -> String {

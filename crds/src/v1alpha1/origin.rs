@@ -6,18 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::scalars::{Duration, HeaderName, HeaderValue, HostName, OriginName, OriginPath, OriginPort, ServiceName};
 
 /// Names that `customHeaders` must not set, in lower case: CloudFront's list ("Custom headers that CloudFront can't add
-/// to origin requests"). The prefixes `x-amz-` and `x-edge-` are refused too.
-pub const CUSTOM_HEADER_DENYLIST: [&str; 23] = [
+/// to origin requests"), and `expect`, `keep-alive` and `x-forwarded-for`, which are the edge's own to write. The
+/// prefixes `x-amz-` and `x-edge-` are refused too.
+pub const CUSTOM_HEADER_DENYLIST: [&str; 26] = [
     "cache-control",
     "connection",
     "content-length",
     "cookie",
+    "expect",
     "host",
     "if-match",
     "if-modified-since",
     "if-none-match",
     "if-range",
     "if-unmodified-since",
+    "keep-alive",
     "max-forwards",
     "pragma",
     "proxy-authenticate",
@@ -30,6 +33,7 @@ pub const CUSTOM_HEADER_DENYLIST: [&str; 23] = [
     "transfer-encoding",
     "upgrade",
     "via",
+    "x-forwarded-for",
     "x-real-ip",
 ];
 

@@ -50,12 +50,13 @@ fn redirect(request: &ViewerRequest) -> Refusal {
         return https_required();
     }
     let host = if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.clone() };
-    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Ok(location) = HeaderValue::try_from(format!("https://{host}{target}")) else { return https_required() };
     // Without a Host (HTTP/1.0) there is no name to redirect to; `*` is not a place.
-    if host.is_empty() || !target.starts_with('/') {
+    if host.is_empty() || request.path() == "*" {
         return https_required();
     }
+    let (mark, query) = request.query().map_or(("", ""), |query| ("?", query));
+    let location = HeaderValue::try_from(format!("https://{host}{}{mark}{query}", request.path()));
+    let Ok(location) = location else { return https_required() };
     Refusal {
         location: Some(location),
         status: if read { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT },

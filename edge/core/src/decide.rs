@@ -87,7 +87,9 @@ impl Route {
     fn may_replay(&self, response: &StoredResponse, request: &ViewerRequest) -> bool {
         let policy = &self.behavior.cache_policy;
         let cookie = policy.set_cookie != SetCookiePolicy::Store && response.headers.contains_key(SET_COOKIE);
-        !cookie && self.may_share(response, self.unkeyed_credentials(&request.headers))
+        !cookie
+            && self.check_status(response).is_ok()
+            && self.may_share(response, self.unkeyed_credentials(&request.headers))
     }
 }
 

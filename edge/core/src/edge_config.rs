@@ -280,3 +280,6 @@ pub enum SetCookiePolicy {
     /// It is stored and replayed with the field.
     Store,
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, Method};
 
@@ -17,6 +17,11 @@ use crate::selection;
 pub struct CacheKey(Bytes);
 
 impl CacheKey {
+    /// A key of any bytes. Keys of requests come from [`Route::cache_key`].
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -25,13 +30,13 @@ impl CacheKey {
     /// The key of one variant: this key, and the values that the named headers have in the request **as it goes to the
     /// origin** (RFC 9111 § 4.1). An absent header differs from an empty one.
     pub fn variant(&self, names: &[HeaderName], sent: &HeaderMap) -> Self {
-        let mut key = Writer(BytesMut::with_capacity(self.0.len() + 64));
-        key.0.put_slice(&self.0);
+        let mut key = Writer(Vec::with_capacity(self.0.len() + 64));
+        key.0.extend_from_slice(&self.0);
         key.tag(Part::Variant);
         for name in names {
             key.header(name, sent);
         }
-        Self(key.0.freeze())
+        key.finish()
     }
 }
 
@@ -43,7 +48,7 @@ impl Route {
         let path = self.effective_path(request);
         let query = selection::query(&policy.key_query_strings, request.query());
         let expected = uid.len() + path.len() + query.as_ref().map_or(0, |query| query.len()) + request.authority.len();
-        let mut key = Writer(BytesMut::with_capacity(expected + 64));
+        let mut key = Writer(Vec::with_capacity(expected + 64));
         key.bytes(uid.as_bytes());
         key.bytes(path.as_bytes());
         // GET and HEAD share an entry; a cached OPTIONS has its own.
@@ -75,7 +80,7 @@ impl Route {
             None | Some("identity") => {}
             Some(encodings) => key.tagged(Part::AcceptEncoding, encodings.as_bytes()),
         }
-        CacheKey(key.0.freeze())
+        key.finish()
     }
 }
 
@@ -139,20 +144,26 @@ enum Part {
     Variant = 9,
 }
 
-struct Writer(BytesMut);
+struct Writer(Vec<u8>);
 
 impl Writer {
+    /// In an allocation of exactly this size: keys are kept by the store.
+    fn finish(self) -> CacheKey {
+        CacheKey(Bytes::from(self.0.into_boxed_slice()))
+    }
+
     fn tag(&mut self, part: Part) {
-        self.0.put_u8(part as u8);
+        self.0.push(part as u8);
     }
 
     fn number(&mut self, number: usize) {
-        self.0.put_u32(u32::try_from(number).expect("a request head is bounded far below 4 GiB"));
+        let number = u32::try_from(number).expect("a request head is bounded far below 4 GiB");
+        self.0.extend_from_slice(&number.to_be_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len());
-        self.0.put_slice(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     fn tagged(&mut self, part: Part, bytes: &[u8]) {

@@ -7,6 +7,8 @@
 //! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
 //! [`respond`] → [`access_log`].
 
+#![deny(missing_docs)]
+
 pub mod edge_config;
 pub mod link;
 
@@ -27,6 +29,9 @@ pub mod respond;
 pub mod route;
 mod selection;
 pub mod storable;
+
+#[cfg(test)]
+mod fixture;
 
 pub mod limits;
 pub mod outcome;

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, RANGE, USER_AGENT,
-    VIA,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, RANGE, USER_AGENT, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -109,18 +108,21 @@ impl Route {
         for (name, value) in &request.headers {
             let listed = policy.key_headers.contains(name);
             let condition = purpose == Purpose::Fill && is_condition_or_range(name);
-            if !condition && !NEVER_FORWARDED.contains(name) && (listed || !POISONOUS.contains(name)) {
+            let withheld = NEVER_FORWARDED.contains(name) || POISONOUS.contains(name);
+            if !condition && *name != HOST && (listed || !withheld) {
                 headers.append(name, value.clone());
             }
         }
-        // Connection is still among the viewer's fields, not among these.
-        if let Some(connection) = request.headers.get(CONNECTION) {
-            headers.insert(CONNECTION, connection.clone());
-            for value in request.headers.get_all(CONNECTION).iter().skip(1) {
-                headers.append(CONNECTION, value.clone());
+        end_to_end(headers);
+        // What is in the key is sent, whatever the viewer's Connection names: else the viewer could store the answer to
+        // another request than the key says.
+        for name in &policy.key_headers {
+            if !headers.contains_key(name) {
+                for value in request.headers.get_all(name) {
+                    headers.append(name, value.clone());
+                }
             }
         }
-        end_to_end(headers);
         self.send_accept_encoding(request, headers);
     }
 
@@ -166,8 +168,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Never the viewer's to send: Host is chosen here, Expect concerns one hop (the body is sent without waiting), and the
 /// others are statements of proxies (CloudFront: "always removed").
-const NEVER_FORWARDED: [HeaderName; 4] =
-    [HOST, EXPECT, HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-real-ip")];
+const NEVER_FORWARDED: [HeaderName; 3] =
+    [EXPECT, HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-real-ip")];
 
 /// Fields that make some origins answer for another host, path or method than those in the key, so that one viewer could
 /// poison the cache for others. Forwarded only where the key has them.

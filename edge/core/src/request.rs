@@ -134,8 +134,9 @@ impl Refusal {
 fn check_size(head: &Parts) -> Result<(), Refusal> {
     let uri = &head.uri;
     let origin_form = uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    let target = origin_form + authority;
+    // HTTP/2 has the authority beside the path, HTTP/1 within the target.
+    let authority = uri.authority().filter(|_| head.version != Version::HTTP_2);
+    let target = origin_form + authority.map_or(0, |authority| authority.as_str().len());
     if target > limits::URI_BYTES {
         return Err(Refusal::new(Reason::UriTooLong, "the request target is longer than 8192 bytes"));
     }

@@ -53,17 +53,20 @@ pub(crate) fn cookies(selection: &Selection, headers: &HeaderMap) -> Option<Stri
 
 /// Whether every cookie of this field is selected, so that forwarding the whole field sends nothing that is not keyed.
 pub(crate) fn selects_every_cookie(selection: &Selection, field: &HeaderValue) -> bool {
+    if matches!(selection, Selection::None) {
+        return false;
+    }
     let selected = |(name, _): &(&str, &str)| !name.starts_with('$') && selection.selects(name);
     pairs(field).is_some_and(|pairs| pairs.iter().all(selected))
 }
 
-/// Names and values of a Cookie field; `None` when it is malformed: a pair without `=` or name, or not ASCII text.
+/// Names and values of a Cookie field; `None` when it is malformed: a pair without `=` or name, or not text.
 fn pairs(field: &HeaderValue) -> Option<Vec<(&str, &str)>> {
     let split = |pair: &'_ str| -> Option<(usize, usize)> {
         let at = pair.find('=')?;
         (!pair[..at].trim().is_empty()).then_some((at, at + 1))
     };
-    let text = field.to_str().ok()?;
+    let text = std::str::from_utf8(field.as_bytes()).ok()?;
     let present = text.split(';').map(str::trim).filter(|pair| !pair.is_empty());
     present.map(|pair| split(pair).map(|(end, start)| (pair[..end].trim(), pair[start..].trim()))).collect()
 }

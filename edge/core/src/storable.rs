@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use http::header::{
-    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HOST, HeaderName,
-    LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, DATE, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -79,7 +80,7 @@ impl Route {
         Ok(StoredResponse { headers: kept(&entry, policy.set_cookie), vary, ..entry })
     }
 
-    fn check_status(&self, entry: &StoredResponse) -> Result<(), NotStored> {
+    pub(crate) fn check_status(&self, entry: &StoredResponse) -> Result<(), NotStored> {
         let policy = &self.behavior.cache_policy;
         let explicit = entry.has_explicit_freshness();
         match entry.status.as_u16() {
@@ -112,8 +113,8 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 
 /// Fields that Connection cannot take away, since without them the message would mean something else (a class of faults
 /// in other caches: `Connection: content-length`, `Connection: host`). Framing is removed in any case, never by request.
-const PROTECTED: [HeaderName; 7] =
-    [HOST, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, DATE, SET_COOKIE, http::header::CACHE_CONTROL];
+const PROTECTED: [HeaderName; 10] =
+    [HOST, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, DATE, SET_COOKIE, CACHE_CONTROL, VARY, AUTHORIZATION, COOKIE];
 
 /// What a response says of itself, unjudged.
 fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {

@@ -43,3 +43,38 @@ impl Timestamp {
 
 /// 9999-12-31T23:59:59Z.
 const HTTP_DATE_MAX_SECONDS: u64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_are_read_in_every_form() {
+        let expected = Some(Timestamp::from_millis(784_111_777_000));
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(Timestamp::from_http_date(text), expected, "{text}");
+        }
+        for text in ["", "0", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Nov 1994 08:49:37", "06 Nov 1994 08:49:37 GMT"]
+        {
+            assert_eq!(Timestamp::from_http_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_dates_are_written_in_the_preferred_form() {
+        for (millis, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777_999, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_http_date(), text);
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_saturate() {
+        let (early, late) = (Timestamp::from_millis(5), Timestamp::from_millis(7));
+        assert_eq!((late.since(early), early.since(late)), (Duration::from_millis(2), Duration::ZERO));
+        assert_eq!(late.plus(Duration::MAX), Timestamp::from_millis(u64::MAX));
+    }
+}

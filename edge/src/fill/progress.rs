@@ -338,3 +338,6 @@ impl Drop for FillReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! * **Time.** A connection is idle, sends a request head, or has requests in flight; the service keeps the [`Phase`].
 //!   Deadlines are looked at only when a read or write has to wait, and one lazily moved timer serves them all: a busy
 //!   connection never touches the timer wheel. The gap between two reads of a request body is judged where the body is
-//!   read, since only there is it known that more of it is wanted.
+//!   read (with [`BodyGap`]), since only there is it known that more of it is wanted.
 //! * **Writes.** Pieces that together are small are copied into one buffer and sent by one plain `send`, which costs
 //!   less than `writev` (measured: 4 % of the processor time of a small hit).
 //! * **End.** A connection that may still have bytes under way is closed in two steps (RFC 9112 § 9.6): our side first,
@@ -308,9 +308,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 }
 
+/// The longest pause between two reads of a request body ([`limits::BODY_GAP`]), for whoever reads one: only there is
+/// it known that more of the body is wanted. Costs a timer only while the body keeps its reader waiting.
+#[derive(Debug, Default)]
+pub struct BodyGap {
+    waiting_since: Option<Instant>,
+    timer: Timer,
+}
+
+impl BodyGap {
+    /// Some of the body came, or its end.
+    pub fn moved(&mut self) {
+        self.waiting_since = None;
+    }
+
+    /// Nothing came yet. Whether that has lasted too long; if not, the task of `context` is woken when it has.
+    pub fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        self.timer.is_over(context, since + limits::BODY_GAP)
+    }
+}
+
 /// One timer for all deadlines of a connection. It is moved to an earlier time at once, to a later one only when it
 /// fires.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     waker: Option<Waker>,

@@ -203,3 +203,6 @@ async fn slices(cache: &Cache<StoreKey, Value>, object: ObjectId, length: u64) -
     }
     Some(slices)
 }
+
+#[cfg(test)]
+mod tests;

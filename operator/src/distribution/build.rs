@@ -83,14 +83,13 @@ fn zones(validated: &Validated, placement: &Placement) -> Vec<DesiredZone> {
 }
 
 fn edge_process(distribution: &ObjectName, zone: &str, replica: u32, edge: &EdgeSettings) -> EdgeProcess {
-    // The edge itself is named as a pod would be: pods do not know their namespace by name either.
-    let own_name = format!("{}-edge-{zone}-{replica}", distribution.name);
-    let name = format!("{}/{own_name}", distribution.namespace);
+    // A pod name and its namespace, in the letters that a host name may have: the edge puts it into Via.
+    let name = format!("{}.{}-edge-{zone}-{replica}", distribution.namespace, distribution.name);
     let access_log = if edge.access_log { "stdout" } else { "none" };
     let args = [
         ("--threads", edge.threads.to_string()),
         ("--zone", zone.to_owned()),
-        ("--name", own_name),
+        ("--name", name.clone()),
         ("--access-log", access_log.to_owned()),
     ];
     let mut args: Vec<String> = args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
@@ -161,10 +160,10 @@ mod tests {
     fn an_edge_is_told_who_it_is_and_dies_with_its_operator() {
         let desired = build(validated(None, None), &placement(Some(&["a"]), None), &edge());
         let [edge] = &desired.edges[..] else { panic!("one edge") };
-        assert_eq!(edge.name, "web/shop-edge-a-0");
+        assert_eq!(edge.name, "web.shop-edge-a-0");
         assert_eq!(
             edge.args.join(" "),
-            "--threads 2 --zone a --name shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
+            "--threads 2 --zone a --name web.shop-edge-a-0 --access-log none --allow-loopback-origins --exit-with-stdin"
         );
     }
 

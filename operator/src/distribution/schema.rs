@@ -285,22 +285,26 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// Insertions, removals and replacements that turn one text into another.
+/// Insertions, removals, replacements and swaps of neighbours that turn one text into another.
 fn edits(from: &str, to: &str) -> usize {
     // Nobody means a short name by a text this long, and the cost is the product of both lengths.
     const LONGEST: usize = 64;
+    let from: Vec<char> = from.chars().take(LONGEST).collect();
     let to: Vec<char> = to.chars().take(LONGEST).collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.chars().take(LONGEST).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
+    let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];
+    rows[0] = (0..=to.len()).collect();
+    for (line, letter) in from.iter().enumerate() {
+        rows[line + 1][0] = line + 1;
         for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+            let replaced = rows[line][column] + usize::from(letter != other);
+            let mut least = replaced.min(rows[line][column + 1] + 1).min(rows[line + 1][column] + 1);
+            if line > 0 && column > 0 && *letter == to[column - 1] && from[line - 1] == *other {
+                least = least.min(rows[line - 1][column - 1] + 1);
+            }
+            rows[line + 1][column + 1] = least;
         }
     }
-    row[to.len()]
+    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]

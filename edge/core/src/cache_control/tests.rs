@@ -1,1 +1,123 @@
+use http::HeaderValue;
+use proptest::prelude::*;
+
 use super::*;
+use crate::fixture::headers;
+
+fn check(values: &[&str], expected: CacheControl) {
+    let lines: Vec<String> = values.iter().map(|value| format!("Cache-Control: {value}")).collect();
+    assert_eq!(CacheControl::parse(&headers(&lines.join("\n"))), expected, "{values:?}");
+}
+
+const NOTHING: CacheControl = CacheControl {
+    max_age: None,
+    s_maxage: None,
+    no_store: false,
+    no_cache: false,
+    private: false,
+    public: false,
+    must_revalidate: false,
+    proxy_revalidate: false,
+    only_if_cached: false,
+};
+
+#[test]
+fn every_directive_is_read() {
+    check(&[], NOTHING);
+    check(&["max-age=60"], CacheControl { max_age: Some(60), ..NOTHING });
+    check(&["s-maxage=60"], CacheControl { s_maxage: Some(60), ..NOTHING });
+    check(&["no-store"], CacheControl { no_store: true, ..NOTHING });
+    check(&["no-cache"], CacheControl { no_cache: true, ..NOTHING });
+    check(&["private"], CacheControl { private: true, ..NOTHING });
+    check(&["public"], CacheControl { public: true, ..NOTHING });
+    check(&["must-revalidate"], CacheControl { must_revalidate: true, ..NOTHING });
+    check(&["proxy-revalidate"], CacheControl { proxy_revalidate: true, ..NOTHING });
+    check(&["only-if-cached"], CacheControl { only_if_cached: true, ..NOTHING });
+}
+
+#[test]
+fn lists_may_be_spread_over_lines_in_any_case_and_spacing() {
+    let both = CacheControl { public: true, max_age: Some(5), ..NOTHING };
+    check(&["public, max-age=5"], both);
+    check(&["public,max-age=5"], both);
+    check(&["PUBLIC ,\tMax-Age=5 "], both);
+    check(&["public", "max-age=5"], both);
+    check(&[",, public,, ,max-age=5,"], both);
+}
+
+#[test]
+fn unknown_and_malformed_directives_are_skipped() {
+    let five = CacheControl { max_age: Some(5), ..NOTHING };
+    check(&["immutable, max-age=5"], five);
+    check(&["=, max-age=5"], five);
+    check(&["foo=\"a, no-store\", max-age=5"], five);
+    check(&["foo=\"a\\\", no-store\", max-age=5"], five);
+    check(&["foo=\"a\"no-store, max-age=5"], five);
+    check(&["xmax-age=9, max-agex=9, max-age=5"], five);
+    check(&["foo=\"never closed, no-store"], NOTHING);
+}
+
+#[test]
+fn lifetimes_that_cannot_be_read_count_as_zero() {
+    for value in ["max-age", "max-age=", "max-age=-5", "max-age=1.5", "max-age=5s", "max-age=0x5", "max-age=+5"] {
+        check(&[value], CacheControl { max_age: Some(0), ..NOTHING });
+    }
+}
+
+#[test]
+fn lifetimes_may_be_quoted() {
+    check(&["max-age=\"60\""], CacheControl { max_age: Some(60), ..NOTHING });
+    check(&["max-age=\"6\\0\", s-maxage=\"\""], CacheControl { max_age: Some(60), s_maxage: Some(0), ..NOTHING });
+}
+
+#[test]
+fn lifetimes_saturate() {
+    for value in ["max-age=2147483648", "max-age=2147483649", "max-age=99999999999999999999999999999999999999"] {
+        check(&[value], CacheControl { max_age: Some(1 << 31), ..NOTHING });
+    }
+    check(&["max-age=2147483647"], CacheControl { max_age: Some(2_147_483_647), ..NOTHING });
+    check(&["max-age=000000000000000000000000000000000005"], CacheControl { max_age: Some(5), ..NOTHING });
+}
+
+#[test]
+fn of_repeated_lifetimes_the_first_counts() {
+    check(&["max-age=5, max-age=60"], CacheControl { max_age: Some(5), ..NOTHING });
+    check(&["max-age=60", "max-age=5"], CacheControl { max_age: Some(60), ..NOTHING });
+    check(&["max-age=x, max-age=60"], CacheControl { max_age: Some(0), ..NOTHING });
+}
+
+#[test]
+fn named_fields_do_not_make_a_directive_general() {
+    check(&["no-cache=\"Set-Cookie\""], NOTHING);
+    check(&["private=\"X-User, X-Cart\""], NOTHING);
+    check(&["no-cache=Set-Cookie"], NOTHING);
+    check(&["no-cache=\"Set-Cookie\", no-cache"], CacheControl { no_cache: true, ..NOTHING });
+    check(&["no-cache=\"\""], CacheControl { no_cache: true, ..NOTHING });
+    check(&["private="], CacheControl { private: true, ..NOTHING });
+}
+
+#[test]
+fn withheld_fields_are_named() {
+    let lines = "Cache-Control: no-cache=\"Set-Cookie, X-A\"\nCache-Control: max-age=5, private=\"x-b,,bad name\"";
+    assert_eq!(withheld_fields(&headers(lines)), ["set-cookie", "x-a", "x-b"]);
+    assert!(withheld_fields(&headers("Cache-Control: no-cache, private, max-age=\"x\"")).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+            let headers = HeaderMap::from_iter([(CACHE_CONTROL, value)]);
+            CacheControl::parse(&headers);
+            withheld_fields(&headers);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read(age in 0..=1_u64 << 31, shared in 0..=1_u64 << 31, no_store: bool) {
+        let store = if no_store { ", no-store" } else { "" };
+        let text = format!("Cache-Control: max-age={age}, s-maxage=\"{shared}\"{store}");
+        let expected = CacheControl { max_age: Some(age), s_maxage: Some(shared), no_store, ..NOTHING };
+        prop_assert_eq!(CacheControl::parse(&headers(&text)), expected);
+    }
+}

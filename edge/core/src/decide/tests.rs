@@ -1,1 +1,153 @@
+use std::time::Duration;
+
+use http::StatusCode;
+
 use super::*;
+use crate::edge_config::{AllowedMethods, CacheKeyConfig, CachePolicyConfig};
+use crate::fixture::{NOON, method, origin_controlled, policy, request, route, route_with, stored};
+
+fn check(route: &Route, found: Option<&StoredResponse>, text: &str, expected: Decision) {
+    assert_eq!(route.decide(found, &request(text), NOON.plus(Duration::from_secs(30))), expected, "{text}");
+}
+
+fn refused() -> Decision {
+    Decision::Refuse(Refusal::new(Reason::OnlyIfCached, "it is not in the cache, and only-if-cached"))
+}
+
+fn disabled() -> CachePolicyConfig {
+    CachePolicyConfig { default_ttl_ms: Some(0), max_ttl_ms: 0, ..policy() }
+}
+
+#[test]
+fn fresh_is_served_and_stale_or_missing_is_fetched() {
+    let route = route_with(policy());
+    let fresh = stored("Cache-Control: max-age=31");
+    let stale = stored("Cache-Control: max-age=30");
+    check(&route, Some(&fresh), "GET / HTTP/1.1", Decision::Serve);
+    check(&route, Some(&fresh), "HEAD / HTTP/1.1", Decision::Serve);
+    check(&route, Some(&stale), "GET / HTTP/1.1", Decision::Fetch(Reason::Expired));
+    check(&route, None, "GET / HTTP/1.1", Decision::Fetch(Reason::Miss));
+}
+
+#[test]
+fn a_changed_lifetime_holds_for_what_is_stored() {
+    let found = stored("");
+    check(&route_with(policy()), Some(&found), "GET / HTTP/1.1", Decision::Serve);
+    let short = CachePolicyConfig { default_ttl_ms: Some(30_000), ..policy() };
+    check(&route_with(short), Some(&found), "GET / HTTP/1.1", Decision::Fetch(Reason::Expired));
+}
+
+#[test]
+fn a_head_for_what_is_not_fresh_goes_on_its_own() {
+    let route = route_with(policy());
+    check(&route, None, "HEAD / HTTP/1.1", Decision::Bypass(Reason::HeadMiss));
+    let stale = stored("Cache-Control: max-age=1");
+    check(&route, Some(&stale), "HEAD / HTTP/1.1", Decision::Bypass(Reason::HeadMiss));
+}
+
+/// Whether the cache can be used, and what is decided when nothing is stored.
+fn check_use(policy: CachePolicyConfig, text: &str, expected: Result<(), Reason>) {
+    let route = route_with(policy);
+    assert_eq!(route.uses_cache(&request(text)), expected, "{text}");
+    if let Err(reason) = expected {
+        check(&route, None, text, Decision::Bypass(reason));
+    }
+}
+
+#[test]
+fn conditions_and_ranges_are_passed_through() {
+    for (field, reason) in [
+        ("If-None-Match: \"a\"", Reason::ConditionalRequest),
+        ("If-Match: *", Reason::ConditionalRequest),
+        ("If-Modified-Since: x", Reason::ConditionalRequest),
+        ("If-Unmodified-Since: x", Reason::ConditionalRequest),
+        ("If-Range: \"a\"", Reason::ConditionalRequest),
+        ("Range: bytes=0-1", Reason::RangeRequest),
+        ("Range: bytes=0-1\nIf-Range: \"a\"", Reason::ConditionalRequest),
+    ] {
+        check_use(policy(), &format!("GET / HTTP/1.1\n{field}"), Err(reason));
+        check_use(policy(), &format!("HEAD / HTTP/1.1\n{field}"), Err(reason));
+    }
+    check_use(policy(), "GET / HTTP/1.1\nCache-Control: no-cache, no-store, max-age=0\nPragma: no-cache", Ok(()));
+}
+
+#[test]
+fn methods_that_are_not_cached_are_passed_through() {
+    for cached in [CachedMethods::GetHead, CachedMethods::GetHeadOptions] {
+        let route = route(|distribution| {
+            distribution.default_behavior.cached_methods = cached;
+            distribution.default_behavior.allowed_methods = AllowedMethods::Any;
+        });
+        let fresh = stored("Cache-Control: max-age=600");
+        for name in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "PROPFIND"] {
+            let request = ViewerRequest { method: method(name), ..request("GET / HTTP/1.1") };
+            let uses = matches!(name, "GET" | "HEAD") || name == "OPTIONS" && cached == CachedMethods::GetHeadOptions;
+            assert_eq!(route.uses_cache(&request), if uses { Ok(()) } else { Err(Reason::MethodNotCached) }, "{name}");
+            let expected = if uses { Decision::Serve } else { Decision::Bypass(Reason::MethodNotCached) };
+            assert_eq!(route.decide(Some(&fresh), &request, NOON), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_without_lifetimes_caches_nothing() {
+    check_use(disabled(), "GET / HTTP/1.1", Err(Reason::CachingDisabled));
+    check_use(disabled(), "HEAD / HTTP/1.1", Err(Reason::CachingDisabled));
+}
+
+#[test]
+fn only_if_cached_never_reaches_the_origin() {
+    let fresh = stored("Cache-Control: max-age=600");
+    let only = "Cache-Control: only-if-cached";
+    for policy in [policy(), disabled()] {
+        let route = route_with(policy);
+        for text in [format!("GET / HTTP/1.1\n{only}"), format!("HEAD / HTTP/1.1\n{only}\nRange: bytes=0-1")] {
+            check(&route, None, &text, refused());
+            assert_eq!(route.uses_cache(&request(&text)), Ok(()));
+        }
+    }
+    check(&route_with(policy()), Some(&fresh), &format!("GET / HTTP/1.1\n{only}"), Decision::Serve);
+    let stale = stored("Cache-Control: max-age=1");
+    check(&route_with(policy()), Some(&stale), &format!("GET / HTTP/1.1\n{only}"), refused());
+}
+
+#[test]
+fn what_the_policy_of_now_would_not_store_is_not_served() {
+    let cookie = stored("Cache-Control: max-age=600\nSet-Cookie: a=1");
+    let get = "GET / HTTP/1.1";
+    for (set_cookie, expected) in [
+        (SetCookiePolicy::Store, Decision::Serve),
+        (SetCookiePolicy::Strip, Decision::Fetch(Reason::Expired)),
+        (SetCookiePolicy::Bypass, Decision::Fetch(Reason::Expired)),
+    ] {
+        check(&route_with(CachePolicyConfig { set_cookie, ..policy() }), Some(&cookie), get, expected);
+    }
+    let refusal = StoredResponse { status: StatusCode::BAD_REQUEST, ..stored("Cache-Control: max-age=600") };
+    check(&route_with(origin_controlled()), Some(&refusal), get, Decision::Serve);
+    check(&route_with(policy()), Some(&refusal), get, Decision::Fetch(Reason::Expired));
+}
+
+#[test]
+fn unkeyed_credentials_are_answered_only_with_what_may_be_shared() {
+    let expired = Decision::Fetch(Reason::Expired);
+    for (fields, directives, expected) in [
+        ("", "max-age=600", Decision::Serve),
+        ("Authorization: x", "max-age=600", expired.clone()),
+        ("Authorization: x", "max-age=600, public", Decision::Serve),
+        ("Authorization: x", "s-maxage=600", Decision::Serve),
+        ("Authorization: x", "max-age=600, must-revalidate", Decision::Serve),
+        ("Cookie: a=1", "max-age=600", Decision::Serve),
+    ] {
+        let found = stored(&format!("Cache-Control: {directives}"));
+        check(&route_with(origin_controlled()), Some(&found), &format!("GET / HTTP/1.1\n{fields}"), expected);
+    }
+    let heuristic = stored("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT");
+    check(&route_with(origin_controlled()), Some(&heuristic), "GET / HTTP/1.1", Decision::Serve);
+    check(&route_with(origin_controlled()), Some(&heuristic), "GET / HTTP/1.1\nCookie: a=1", expired);
+    // Where they do not reach the origin they do not matter.
+    let get = "GET / HTTP/1.1\nAuthorization: x\nCookie: a=1";
+    check(&route_with(policy()), Some(&heuristic), get, Decision::Serve);
+    let key = CacheKeyConfig { headers: vec!["authorization".to_owned()], ..origin_controlled().key };
+    let keyed = CachePolicyConfig { key, ..origin_controlled() };
+    check(&route_with(keyed), Some(&heuristic), "GET / HTTP/1.1\nAuthorization: x", Decision::Serve);
+}

@@ -1,1 +1,214 @@
+use http::StatusCode;
+use proptest::prelude::*;
+
 use super::*;
+use crate::edge_config::CachePolicyConfig;
+use crate::fixture::{NOON, origin_controlled, policy, route_with, stored};
+
+const DAY: u64 = 86_400;
+/// What the policies below have as their maximum, seconds.
+const MAX: u64 = 1_000;
+/// And as their default.
+const DEFAULT: u64 = 100;
+
+fn lifetime(policy: &CachePolicyConfig, response: &StoredResponse) -> u64 {
+    route_with(policy.clone()).behavior.cache_policy.lifetime(response).as_secs()
+}
+
+/// CloudFront's table, one row: minimum 0; minimum 60; minimum 60 that overrides directives; OriginControlled.
+fn check(fields: &str, [zero, minimum, overriding, controlled]: [u64; 4]) {
+    let response = stored(&format!("Date: Sun, 22 Nov 2026 12:00:00 GMT\n{fields}"));
+    let ttl = |min: u64| CachePolicyConfig {
+        min_ttl_ms: min * 1_000,
+        default_ttl_ms: Some(DEFAULT * 1_000),
+        max_ttl_ms: MAX * 1_000,
+        ..policy()
+    };
+    let override_all = |min| CachePolicyConfig { override_origin_directives: true, ..ttl(min) };
+    assert_eq!(lifetime(&ttl(0), &response), zero, "minimum 0: {fields}");
+    assert_eq!(lifetime(&override_all(0), &response), zero, "minimum 0, overriding: {fields}");
+    assert_eq!(lifetime(&ttl(60), &response), minimum, "minimum 60: {fields}");
+    assert_eq!(lifetime(&override_all(60), &response), overriding, "minimum 60, overriding: {fields}");
+    assert_eq!(lifetime(&origin_controlled(), &response), controlled, "OriginControlled: {fields}");
+}
+
+#[test]
+fn max_age_is_clamped() {
+    check("Cache-Control: max-age=500", [500, 500, 500, 500]);
+    check("Cache-Control: max-age=1000", [MAX, MAX, MAX, 1_000]);
+    check("Cache-Control: max-age=1001", [MAX, MAX, MAX, 1_001]);
+    check("Cache-Control: max-age=60", [60, 60, 60, 60]);
+    check("Cache-Control: max-age=59", [59, 60, 60, 59]);
+    check("Cache-Control: max-age=0", [0, 60, 60, 0]);
+    check("Cache-Control: max-age=junk", [0, 60, 60, 0]);
+    check("Cache-Control: max-age=99999999999", [MAX, MAX, MAX, 365 * DAY]);
+}
+
+#[test]
+fn without_a_lifetime_the_default_applies() {
+    check("", [DEFAULT, DEFAULT, DEFAULT, 0]);
+    check("Cache-Control: public", [DEFAULT, DEFAULT, DEFAULT, 0]);
+    check("Cache-Control: must-revalidate", [DEFAULT, DEFAULT, DEFAULT, 0]);
+    check("ETag: \"a\"", [DEFAULT, DEFAULT, DEFAULT, 0]);
+}
+
+#[test]
+fn the_default_yields_to_a_higher_minimum_but_not_to_the_maximum() {
+    let response = stored("");
+    let ttl = |min: u64, default: u64, max: u64| CachePolicyConfig {
+        min_ttl_ms: min * 1_000,
+        default_ttl_ms: Some(default * 1_000),
+        max_ttl_ms: max * 1_000,
+        ..policy()
+    };
+    assert_eq!(lifetime(&ttl(200, 100, 1_000), &response), 200);
+    assert_eq!(lifetime(&ttl(0, 5_000, 1_000), &response), 5_000);
+    assert_eq!(lifetime(&ttl(0, 0, 1_000), &response), 0);
+    assert_eq!(lifetime(&ttl(0, 0, 0), &stored("Cache-Control: max-age=5")), 0);
+}
+
+#[test]
+fn s_maxage_wins_over_max_age_and_expires() {
+    check("Cache-Control: max-age=5, s-maxage=500", [500, 500, 500, 500]);
+    check("Cache-Control: s-maxage=5, max-age=500", [5, 60, 60, 5]);
+    check("Cache-Control: s-maxage=5000, max-age=500", [MAX, MAX, MAX, 5_000]);
+    check("Cache-Control: s-maxage=0, max-age=500", [0, 60, 60, 0]);
+    check("Cache-Control: s-maxage=500\nExpires: Sun, 22 Nov 2026 12:01:10 GMT", [500, 500, 500, 500]);
+    check("Cache-Control: s-maxage=junk, max-age=500", [0, 60, 60, 0]);
+}
+
+#[test]
+fn expires_counts_from_date() {
+    check("Expires: Sun, 22 Nov 2026 12:05:00 GMT", [300, 300, 300, 300]);
+    check("Expires: Sun, 22 Nov 2026 12:00:30 GMT", [30, 60, 60, 30]);
+    check("Expires: Sun, 22 Nov 2026 13:00:00 GMT", [MAX, MAX, MAX, 3_600]);
+    check("Expires: Sun, 22 Nov 2026 12:00:00 GMT", [0, 60, 60, 0]);
+    check("Expires: Sun, 22 Nov 2026 11:00:00 GMT", [0, 60, 60, 0]);
+    check("Expires: Sunday, 22-Nov-26 12:05:00 GMT", [300, 300, 300, 300]);
+    check("Expires: Sun Nov 22 12:05:00 2026", [300, 300, 300, 300]);
+    check("Cache-Control: max-age=500\nExpires: Sun, 22 Nov 2026 12:05:00 GMT", [500, 500, 500, 500]);
+    check("Cache-Control: public\nExpires: Sun, 22 Nov 2026 12:05:00 GMT", [300, 300, 300, 300]);
+}
+
+#[test]
+fn expires_that_cannot_be_read_is_in_the_past() {
+    for value in ["0", "-1", "never", "", "Sun, 22 Nov 2026 12:05:00 UTC", "Sun, 22 Nov 2026", "1795349100"] {
+        check(&format!("Expires: {value}"), [0, 60, 60, 0]);
+    }
+}
+
+#[test]
+fn no_store_private_and_no_cache_win_unless_the_policy_overrides_them() {
+    for directive in ["no-store", "private", "no-cache"] {
+        check(&format!("Cache-Control: {directive}"), [0, 0, 60, 0]);
+        check(&format!("Cache-Control: max-age=500, {directive}"), [0, 0, 60, 0]);
+        check(&format!("Cache-Control: {directive}, s-maxage=500"), [0, 0, 60, 0]);
+        check(&format!("Cache-Control: {directive}\nExpires: Sun, 22 Nov 2026 12:05:00 GMT"), [0, 0, 60, 0]);
+    }
+    check("Cache-Control: private=\"X-User\", max-age=500", [500, 500, 500, 500]);
+    check("Cache-Control: no-cache=\"Set-Cookie\", max-age=500", [500, 500, 500, 500]);
+}
+
+#[test]
+fn vary_on_everything_wins_unless_the_policy_overrides_it() {
+    let response = stored("Vary: *\nCache-Control: max-age=500");
+    let minimum = CachePolicyConfig { min_ttl_ms: 60_000, ..policy() };
+    assert_eq!(lifetime(&minimum, &response), 0);
+    assert_eq!(lifetime(&CachePolicyConfig { override_origin_directives: true, ..minimum }, &response), 500);
+}
+
+#[test]
+fn heuristic_freshness_is_a_tenth_of_the_age_and_at_most_a_day() {
+    for (fields, expected) in [
+        ("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT", 360),
+        ("Last-Modified: Thu, 12 Nov 2026 12:00:00 GMT", DAY),
+        ("Last-Modified: Thu, 12 Nov 2026 12:00:10 GMT", DAY - 1),
+        ("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT", DAY),
+        ("Last-Modified: Sun, 22 Nov 2026 12:00:00 GMT", 0),
+        ("Last-Modified: Sun, 22 Nov 2026 13:00:00 GMT", 0),
+        ("Last-Modified: yesterday", 0),
+        ("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT\nCache-Control: max-age=5", 5),
+        ("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT\nCache-Control: no-cache", 0),
+        ("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT\nDate: Sun, 22 Nov 2026 11:30:00 GMT", 180),
+    ] {
+        assert_eq!(lifetime(&origin_controlled(), &stored(fields)), expected, "{fields}");
+    }
+}
+
+#[test]
+fn heuristic_freshness_is_clamped() {
+    let response = stored("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT");
+    let ttl = |min: u64, max: u64| CachePolicyConfig {
+        min_ttl_ms: min * 1_000,
+        max_ttl_ms: max * 1_000,
+        ..origin_controlled()
+    };
+    assert_eq!(lifetime(&ttl(500, 1_000), &response), 500);
+    assert_eq!(lifetime(&ttl(0, 100), &response), 100);
+}
+
+/// Whether a response of this status gets a lifetime that it does not name: CloudFront policy, and OriginControlled.
+fn check_status(status: u16, fields: &str, [cloudfront, controlled]: [bool; 2]) {
+    let unchanged = "Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT";
+    let response =
+        StoredResponse { status: StatusCode::from_u16(status).unwrap(), ..stored(&format!("{unchanged}\n{fields}")) };
+    assert_eq!(lifetime(&policy(), &response) > 0, cloudfront, "{status} {fields}");
+    assert_eq!(lifetime(&origin_controlled(), &response) > 0, controlled, "{status} {fields}");
+}
+
+#[test]
+fn only_some_statuses_get_a_lifetime_that_they_do_not_name() {
+    for status in [200, 203, 204, 300, 301] {
+        check_status(status, "", [true, true]);
+    }
+    for status in [302, 303] {
+        check_status(status, "", [true, false]);
+    }
+    check_status(308, "", [false, true]);
+    for status in [201, 202, 205, 299, 305, 307, 400, 403, 404, 405, 410, 414, 500, 501, 503, 599] {
+        check_status(status, "", [false, false]);
+        check_status(status, "Cache-Control: max-age=5", [true, true]);
+        check_status(status, "Cache-Control: public", [status < 400, status < 400]);
+    }
+}
+
+#[test]
+fn errors_have_the_lifetime_that_they_name_and_no_minimum() {
+    let minimum =
+        CachePolicyConfig { min_ttl_ms: 60_000, max_ttl_ms: MAX * 1_000, override_origin_directives: true, ..policy() };
+    for (fields, expected) in [
+        ("Cache-Control: max-age=5", 5),
+        ("Cache-Control: max-age=5000", MAX),
+        ("Cache-Control: no-store", 0),
+        ("Cache-Control: max-age=5, private", 0),
+        ("Expires: 0", 0),
+        ("", 0),
+    ] {
+        let response = StoredResponse { status: StatusCode::NOT_FOUND, ..stored(fields) };
+        assert_eq!(lifetime(&minimum, &response), expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_response_is_fresh_until_its_age_reaches_its_lifetime() {
+    let route = route_with(policy());
+    let policy = &route.behavior.cache_policy;
+    let response = StoredResponse { initial_age: Duration::from_secs(10), ..stored("Cache-Control: max-age=60") };
+    for (millis, fresh) in [(0, true), (49_999, true), (50_000, false), (1 << 50, false)] {
+        assert_eq!(policy.is_fresh(&response, NOON.plus(Duration::from_millis(millis))), fresh, "{millis}");
+    }
+    // A clock that went back makes nothing older.
+    assert!(policy.is_fresh(&response, Timestamp::from_millis(0)));
+}
+
+proptest! {
+    #[test]
+    fn what_is_stale_never_becomes_fresh(age in 0..3_000_u64, more in 0..3_000_u64, max_age in 0..3_000_u64) {
+        let route = route_with(policy());
+        let policy = &route.behavior.cache_policy;
+        let response = stored(&format!("Cache-Control: max-age={max_age}"));
+        let fresh = |seconds| policy.is_fresh(&response, NOON.plus(Duration::from_secs(seconds)));
+        prop_assert!(fresh(age) || !fresh(age + more));
+        prop_assert_eq!(fresh(age), age < max_age);
+    }
+}

@@ -254,6 +254,11 @@ fn broken_rules_of_names_and_hosts_are_explained() {
             R,
             "the namespace is always the Distribution's own",
         ),
+        ("/spec/origins/0/http/host", json!("10.0.0.256"), host, R, "host name or address alone"),
+        ("/spec/origins/0/http/host", json!("0x7f.1"), host, R, "host name or address alone"),
+        ("/spec/origins/0/http/host", json!("site.0x7f"), host, R, "host name or address alone"),
+        ("/spec/aliases/0", json!("10.1"), "spec.aliases[0]", R, "give a host name"),
+        ("/spec/aliases/0", json!("*.10.1.2.3"), "spec.aliases[0]", R, "give a host name"),
         ("/spec/zones/0/name", json!("a b"), "spec.zones[0].name", R, "topology.kubernetes.io/zone"),
     ]);
 }
@@ -287,6 +292,11 @@ fn broken_rules_of_origins_are_explained() {
         ("/spec/origins/0/path", json!("/a//b"), "spec.origins[0].path", R, "empty segments"),
         ("/spec/origins/0/path", json!("/a/../b"), "spec.origins[0].path", R, "'..'"),
         ("/spec/origins/0/path", json!("/a?b"), "spec.origins[0].path", R, "'?'"),
+        ("/spec/origins/0/path", json!("/a%zz"), "spec.origins[0].path", R, "percent signs only to encode"),
+        ("/spec/origins/0/path", json!("/a%2fb"), "spec.origins[0].path", R, "percent signs only to encode"),
+        ("/spec/origins/0/path", json!("/%2E%2e"), "spec.origins[0].path", R, "percent signs only to encode"),
+        ("/spec/origins/0/path", json!("/a%00"), "spec.origins[0].path", R, "percent signs only to encode"),
+        ("/spec/origins/0/path", json!("/a%5Cb"), "spec.origins[0].path", R, "percent signs only to encode"),
         ("/spec/origins/0/connectionTimeout", json!("1d"), "spec.origins[0].connectionTimeout", R, "a day is 24h"),
         (
             "/spec/origins/0/connectionTimeout",
@@ -361,6 +371,7 @@ fn broken_rules_of_behaviors_are_explained() {
         ),
         ("/spec/defaultRootObject", json!("/index.html"), "spec.defaultRootObject", R, "remove the leading slash"),
         ("/spec/defaultRootObject", json!("a b"), "spec.defaultRootObject", R, "spaces"),
+        ("/spec/defaultRootObject", json!("100%"), "spec.defaultRootObject", R, "percent signs only to encode"),
         ("/spec/defaultRootObject", json!("../a"), "spec.defaultRootObject", R, "'..'"),
         ("/spec/cacheBehaviors/0/pathPattern", json!("/a b"), "spec.cacheBehaviors[0].pathPattern", R, "/images/*.jpg"),
         (

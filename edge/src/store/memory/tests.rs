@@ -1,0 +1,129 @@
+use super::*;
+use http::{HeaderMap, StatusCode};
+use proxima_edge_core::cache_control::CacheControl;
+use proxima_edge_core::timestamp::Timestamp;
+use std::time::Duration;
+
+fn store(capacity: u64) -> MemoryStore {
+    MemoryStore::new(capacity, Arc::new(Metrics::new()))
+}
+
+fn head(body_length: u64) -> StoredResponse {
+    let now = Timestamp::from_millis(0);
+    StoredResponse {
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+        cache_control: CacheControl::default(),
+        expires: None,
+        last_modified: None,
+        date: now,
+        received_at: now,
+        initial_age: Duration::ZERO,
+        epoch: 0,
+        vary: Vec::new(),
+        body_length,
+    }
+}
+
+fn key(text: &str) -> CacheKey {
+    CacheKey::from_bytes(text.as_bytes())
+}
+
+async fn insert_small(store: &MemoryStore, name: &str, length: usize) {
+    store.insert_whole(key(name), head(length as u64), Bytes::from(vec![1; length])).await;
+}
+
+async fn insert_film(store: &MemoryStore, name: &str, slices: u64) -> ObjectId {
+    let object = store.new_object();
+    for index in 0..slices {
+        let slice = vec![2; usize::try_from(limits::SLICE_BYTES).unwrap()];
+        store.insert_slice(object, index, Bytes::from(slice)).await;
+    }
+    store.insert_sliced(key(name), head(slices * limits::SLICE_BYTES), object).await;
+    object
+}
+
+/// Length of the body found, or None.
+async fn found(store: &MemoryStore, name: &str) -> Option<usize> {
+    match store.lookup(&key(name)).await {
+        Lookup::Found(Found { body: FoundBody::Whole(bytes), .. }) => Some(bytes.len()),
+        Lookup::Found(Found { body: FoundBody::Slices(slices), .. }) => Some(slices.iter().map(Bytes::len).sum()),
+        Lookup::Absent | Lookup::Varies(_) => None,
+    }
+}
+
+#[tokio::test]
+async fn small_and_large_responses_are_found_whole() {
+    let store = store(64 << 20);
+    insert_small(&store, "page", 1000).await;
+    insert_film(&store, "film", 3).await;
+    assert_eq!(found(&store, "page").await, Some(1000));
+    assert_eq!(found(&store, "film").await, Some(3 << 20));
+    assert_eq!(found(&store, "other").await, None);
+}
+
+#[tokio::test]
+async fn a_response_that_lacks_a_slice_is_not_found() {
+    let store = store(64 << 20);
+    let object = insert_film(&store, "film", 3).await;
+    store.cache.load().invalidate(&StoreKey::Slice(object, 1)).await;
+    assert_eq!(found(&store, "film").await, None);
+}
+
+#[tokio::test]
+async fn a_replaced_film_frees_its_slices() {
+    let store = store(64 << 20);
+    insert_film(&store, "film", 10).await;
+    insert_film(&store, "film", 2).await;
+    store.maintain().await;
+    assert_eq!(found(&store, "film").await, Some(2 << 20));
+    assert_eq!(store.metrics.cache_objects.get(), 3, "two slices and a head");
+}
+
+#[tokio::test]
+async fn a_full_store_admits_what_is_new_and_stays_within_its_bound() {
+    let store = store(16 << 20);
+    for round in 0..100 {
+        insert_small(&store, &format!("object-{round}"), 1 << 20).await;
+    }
+    store.maintain().await;
+    assert_eq!(found(&store, "object-99").await, Some(1 << 20));
+    assert_eq!(found(&store, "object-0").await, None);
+    let measured = store.metrics.cache_bytes.get();
+    assert!((12 << 20..=16 << 20).contains(&measured), "{measured} bytes");
+    assert!(store.metrics.cache_evictions.get() > 0);
+}
+
+#[tokio::test]
+async fn a_film_does_not_evict_small_objects_that_keep_being_asked_for() {
+    let store = store(16 << 20);
+    for number in 0..100 {
+        insert_small(&store, &format!("small-{number}"), 1 << 10).await;
+    }
+    for film in 0..8 {
+        insert_film(&store, &format!("film-{film}"), 4).await;
+        for number in 0..100 {
+            assert_eq!(found(&store, &format!("small-{number}")).await, Some(1 << 10), "after film {film}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_responses_vary_by_are_remembered() {
+    let store = store(1 << 20);
+    let names: Arc<[HeaderName]> = Arc::from([http::header::ACCEPT_LANGUAGE]);
+    store.insert_varies(key("page"), Arc::clone(&names)).await;
+    assert!(matches!(store.lookup(&key("page")).await, Lookup::Varies(found) if found == names));
+}
+
+#[tokio::test]
+async fn another_capacity_begins_with_an_empty_store_and_the_same_keeps_everything() {
+    let store = store(8 << 20);
+    insert_small(&store, "page", 10).await;
+    store.resize(8 << 20);
+    assert_eq!(found(&store, "page").await, Some(10));
+    store.resize(4 << 20);
+    assert_eq!(found(&store, "page").await, None);
+    assert_eq!(store.largest_body(), 1 << 20);
+    assert_eq!(store.metrics.cache_capacity_bytes.get(), 4 << 20);
+}
