@@ -12,7 +12,7 @@ pub mod readiness;
 pub mod static_origin;
 pub mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -134,6 +134,8 @@ struct Local {
     running: BTreeMap<ObjectName, Running>,
     /// What the files said when they were looked at last.
     texts: Vec<Result<String, String>>,
+    /// Files and kinds of documents that were told to be skipped.
+    skipped: BTreeSet<(String, String)>,
     /// Which operator process this is, to the edges.
     term: u64,
     hinted: bool,
@@ -167,8 +169,18 @@ impl Local {
         }
         let services = LocalServices { addresses, cluster_domain: settings.cluster_domain.clone() };
         let fleet = Fleet::new(settings.edge.clone(), settings.listen, &settings.temporary)?;
-        let (term, running, texts) = (clock::unix_seconds(), BTreeMap::new(), Vec::new());
-        Ok(Self { settings, services, served, fleet, running, texts, term, hinted: false, status_at: None })
+        Ok(Self {
+            settings,
+            services,
+            served,
+            fleet,
+            running: BTreeMap::new(),
+            texts: Vec::new(),
+            skipped: BTreeSet::new(),
+            term: clock::unix_seconds(),
+            hinted: false,
+            status_at: None,
+        })
     }
 
     async fn live(&mut self, watch: &mut Watch) -> Result<(), Error> {
@@ -205,8 +217,11 @@ impl Local {
         let is_first = self.texts.is_empty();
         self.texts.clone_from(&gathered.texts);
         for skipped in &gathered.skipped {
-            let source = &skipped.source;
-            tracing::info!("{}:{}: {} is not of proxima.dev; skipped", source.file, source.line, skipped.kind);
+            // An edit moves a document; only a new one is news.
+            if self.skipped.insert((skipped.source.file.clone(), skipped.kind.clone())) {
+                let source = &skipped.source;
+                tracing::info!("{}:{}: {} is not of proxima.dev; skipped", source.file, source.line, skipped.kind);
+            }
         }
         let judged = judge(gathered);
         let mut problems: Vec<_> = judged.problems.iter().map(Located::to_string).collect();
