@@ -1,6 +1,6 @@
 //! Local mode: the same stages as in a cluster, with processes on this machine in place of Deployments.
 //!
-//! [`Local::reconcile`] is the line; [`Local::apply`] is the seam where a cluster would take over. Everything runs on
+//! `Local::reconcile` is the line; `Local::apply` is the seam where a cluster would take over. Everything runs on
 //! one thread: what happens is either a look at the manifest, news of an edge, or a signal.
 
 pub mod fleet;
