@@ -54,7 +54,7 @@ Exit codes: 0 stopped by a signal; 1 something failed while running; 2 wrong arg
 enum RawCommand {
     /// Run Distributions on this machine: an edge process per zone and replica, configured like in a cluster.
     #[command(after_help = LOCAL_EXAMPLES)]
-    Local(RawLocal),
+    Local(Box<RawLocal>),
     /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
 }
@@ -91,8 +91,8 @@ struct RawLocal {
     /// Copy the edges' access logs to standard error.
     #[arg(long)]
     access_log: bool,
-    /// Filter for the edges' own logs, as in RUST_LOG.
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn")]
+    /// Filter for the edges' own logs, such as `info`. The operator's own filter is RUST_LOG.
+    #[arg(long, value_name = "FILTER", env = "PROXIMA_LOG", default_value = "warn")]
     edge_log: String,
     /// DNS domain of the cluster whose Services the manifest names.
     #[arg(long, value_name = "DOMAIN", default_value = CLUSTER_DOMAIN)]
@@ -336,7 +336,7 @@ mod tests {
     fn parse(args: &[&str]) -> Result<RawLocal, String> {
         let line = ["proxima-operator", "local", "--manifest", "shop.yaml"].iter().chain(args);
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
-            RawCommand::Local(raw) => Ok(raw),
+            RawCommand::Local(raw) => Ok(*raw),
             RawCommand::Crds => Err("another command".to_owned()),
         }
     }

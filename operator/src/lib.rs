@@ -18,7 +18,7 @@ pub mod limits;
 pub mod link;
 pub mod local;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use args::{Cli, Command};
@@ -41,7 +41,8 @@ pub fn run(cli: Cli) -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::new(Cli::log_filter());
     // Standard output belongs to results.
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
 }
 
 fn print_crds() -> io::Result<()> {

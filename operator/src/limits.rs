@@ -10,6 +10,8 @@ pub const LINK_PING: Duration = Duration::from_secs(4);
 pub const LINK_ANSWER: Duration = Duration::from_secs(5);
 /// An edge that is silent for this long in addition gets a new connection: the old one may be dead without a reset.
 pub const LINK_SILENCE: Duration = Duration::from_secs(25);
+/// Closing a link in order may take this long; it is one small frame.
+pub const LINK_FAREWELL: Duration = Duration::from_secs(1);
 /// First pause before a link is opened again.
 pub const LINK_RETRY_MIN: Duration = Duration::from_millis(100);
 /// Longest pause before a link is opened again.

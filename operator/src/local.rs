@@ -1,6 +1,6 @@
 //! Local mode: the same stages as in a cluster, with processes on this machine in place of Deployments.
 //!
-//! [`Local::reconcile`] is the line; [`Local::apply`] is the seam where a cluster would take over. Everything runs on
+//! `Local::reconcile` is the line; `Local::apply` is the seam where a cluster would take over. Everything runs on
 //! one thread: what happens is either a look at the manifest, news of an edge, or a signal.
 
 pub mod fleet;
@@ -12,7 +12,7 @@ pub mod readiness;
 pub mod static_origin;
 pub mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -93,8 +93,10 @@ pub async fn run(settings: LocalSettings) -> Result<(), Error> {
         result = local.live(&mut watch) => result,
         () = signals.next() => Ok(()),
     };
-    tracing::info!("stopping: edges finish their requests; once more to end them at once");
-    for origin in &local.served {
+    if ended.is_ok() {
+        tracing::info!("stopping: edges finish their requests; once more to end them at once");
+    }
+    for origin in local.served.iter().filter(|_| ended.is_ok()) {
         tracing::info!("origin {}: {} requests in this run", origin.name(), origin.requests());
     }
     tokio::select! {
@@ -132,9 +134,13 @@ struct Local {
     running: BTreeMap<ObjectName, Running>,
     /// What the files said when they were looked at last.
     texts: Vec<Result<String, String>>,
+    /// Files and kinds of documents that were told to be skipped.
+    skipped: BTreeSet<(String, String)>,
     /// Which operator process this is, to the edges.
     term: u64,
     hinted: bool,
+    /// When the status is to be judged again.
+    status_at: Option<Instant>,
 }
 
 /// A Distribution that was accepted at least once.
@@ -163,29 +169,33 @@ impl Local {
         }
         let services = LocalServices { addresses, cluster_domain: settings.cluster_domain.clone() };
         let fleet = Fleet::new(settings.edge.clone(), settings.listen, &settings.temporary)?;
-        let (running, texts) = (BTreeMap::new(), Vec::new());
-        Ok(Self { settings, services, served, fleet, running, texts, term: clock::unix_seconds(), hinted: false })
+        Ok(Self {
+            settings,
+            services,
+            served,
+            fleet,
+            running: BTreeMap::new(),
+            texts: Vec::new(),
+            skipped: BTreeSet::new(),
+            term: clock::unix_seconds(),
+            hinted: false,
+            status_at: None,
+        })
     }
 
     async fn live(&mut self, watch: &mut Watch) -> Result<(), Error> {
         self.reconcile()?;
-        // News come in bursts; they are shown when the first of a burst is this old.
-        let mut show_at: Option<Instant> = None;
         loop {
-            let settled = sleep_until(show_at.unwrap_or_else(Instant::now));
+            let settled = sleep_until(self.status_at.unwrap_or_else(Instant::now));
             tokio::select! {
                 () = watch.changed() => self.reconcile()?,
                 event = self.fleet.next_event() => {
                     self.fleet.note(event)?;
                     self.announce();
+                    self.status_soon();
                 }
-                () = settled, if show_at.is_some() => {
-                    self.show();
-                    show_at = None;
-                    continue;
-                }
+                () = settled, if self.status_at.is_some() => self.status(),
             }
-            show_at = show_at.or_else(|| Some(Instant::now() + limits::STATUS_SETTLE));
         }
     }
 
@@ -195,7 +205,7 @@ impl Local {
         let Some(judged) = self.validate(gathered)? else { return Ok(()) }; // pure, but for what it tells people
         let desired = self.build(judged); // pure
         self.apply(desired)?; // processes and links
-        self.show(); // status: pure, but for what it tells people
+        self.status_soon(); // pure, and told once the edges had a moment to answer
         Ok(())
     }
 
@@ -207,8 +217,11 @@ impl Local {
         let is_first = self.texts.is_empty();
         self.texts.clone_from(&gathered.texts);
         for skipped in &gathered.skipped {
-            let source = &skipped.source;
-            tracing::info!("{}:{}: {} is not of proxima.dev; skipped", source.file, source.line, skipped.kind);
+            // An edit moves a document; only a new one is news.
+            if self.skipped.insert((skipped.source.file.clone(), skipped.kind.clone())) {
+                let source = &skipped.source;
+                tracing::info!("{}:{}: {} is not of proxima.dev; skipped", source.file, source.line, skipped.kind);
+            }
         }
         let judged = judge(gathered);
         let mut problems: Vec<_> = judged.problems.iter().map(Located::to_string).collect();
@@ -321,8 +334,14 @@ impl Local {
         Ok(())
     }
 
+    /// Answers come in bursts: the status is judged and told when the first of a burst is a moment old.
+    fn status_soon(&mut self) {
+        self.status_at = self.status_at.or_else(|| Some(Instant::now() + limits::STATUS_SETTLE));
+    }
+
     /// Stage five: what became of it, told where it changed.
-    fn show(&mut self) {
+    fn status(&mut self) {
+        self.status_at = None;
         let (now, output) = (clock::now(), self.settings.output);
         for (object, running) in &mut self.running {
             let name = object.to_string();

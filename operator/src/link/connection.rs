@@ -154,6 +154,9 @@ impl Link {
                 Err(error) => End::Failed(error),
             };
             let End::Failed(error) = end else { return };
+            if self.wanted.has_changed().is_err() {
+                return;
+            }
             tracing::debug!(edge = self.target.name, %error, "link lost");
             self.report(Answer::Lost(error.to_string())).await;
             sleep(backoff.pause(clock::fraction())).await;
@@ -187,16 +190,20 @@ impl Link {
         // What the edge refused is not sent again before the next ping: it may lack disk space, which comes back.
         let mut refused: Option<Arc<Envelope>> = None;
         self.report(Answer::Said(said.clone())).await;
+        // An edge that already serves what is wanted becomes ready by being told so, hence the ping at once.
+        let mut is_confirmed = false;
         loop {
             let wanted = Arc::clone(&self.wanted.borrow_and_update());
             let in_vain = refused.as_ref().is_some_and(|envelope| **envelope == *wanted);
-            let message = if serves(said.serving.as_ref(), &wanted) || in_vain {
+            let is_served = serves(said.serving.as_ref(), &wanted);
+            let message = if is_served && !is_confirmed {
+                ping(&wanted)
+            } else if is_served || in_vain {
                 match self.rest(&mut frames).await {
                     Ok(Rest::Changed) => continue,
                     Ok(Rest::Over) => {
                         refused = None;
-                        let Envelope { term, revision, epoch, .. } = *wanted;
-                        ToEdge::Ping { term, revision, epoch }
+                        ping(&wanted)
                     }
                     Err(end) => return end,
                 }
@@ -204,6 +211,7 @@ impl Link {
                 refused = Some(Arc::clone(&wanted));
                 ToEdge::Configure(Box::new(Envelope::clone(&wanted)))
             };
+            is_confirmed = true;
             said = match self.answer(&mut frames, Some(&message)).await {
                 Ok(answer) => answer,
                 Err(error) => return error.into(),
@@ -215,7 +223,14 @@ impl Link {
     /// Waits for a reason to speak. The edge has none: what it sends now ends the link.
     async fn rest(&mut self, frames: &mut Frames) -> Result<Rest, End> {
         tokio::select! {
-            changed = self.wanted.changed() => changed.map(|()| Rest::Changed).map_err(|_| End::NothingWanted),
+            changed = self.wanted.changed() => match changed {
+                Ok(()) => Ok(Rest::Changed),
+                Err(_) => {
+                    // A farewell, so that the edge does not take it for a fault. Whether it arrives matters to nobody.
+                    let _ = timeout(limits::LINK_FAREWELL, SinkExt::<Bytes>::close(frames)).await;
+                    Err(End::NothingWanted)
+                }
+            },
             () = sleep(jittered(self.timings.ping, clock::fraction())) => Ok(Rest::Over),
             frame = frames.next() => Err(match frame {
                 None => LinkError::Closed,
@@ -251,6 +266,11 @@ impl Link {
 enum Rest {
     Changed,
     Over,
+}
+
+fn ping(wanted: &Envelope) -> ToEdge {
+    let Envelope { term, revision, epoch, .. } = *wanted;
+    ToEdge::Ping { term, revision, epoch }
 }
 
 async fn exchange(frames: &mut Frames, message: Option<&ToEdge>) -> Result<FromEdge, LinkError> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use proxima_edge_core::link::Envelope;
 use tokio::sync::{mpsc, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Link, Report, Target, Timings};
 use super::keys::{Keys, KeysError};
@@ -20,9 +19,8 @@ pub struct Edges {
 
 struct Held {
     target: Target,
+    /// Dropping it tells the task to close the connection and end.
     wanted: watch::Sender<Arc<Envelope>>,
-    /// Dropping it ends the task, and with it the connection.
-    _task: AbortOnDropHandle<()>,
 }
 
 impl Edges {
@@ -46,8 +44,8 @@ impl Edges {
             reports: self.reports.clone(),
             timings: self.timings,
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(link.hold()));
-        self.held.insert(target.name.clone(), Held { target, wanted, _task: task });
+        tokio::spawn(link.hold());
+        self.held.insert(target.name.clone(), Held { target, wanted });
         Ok(())
     }
 

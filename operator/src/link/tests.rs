@@ -228,6 +228,16 @@ async fn an_edge_that_already_serves_what_is_wanted_is_only_pinged() {
 }
 
 #[tokio::test]
+async fn an_edge_that_already_serves_what_is_wanted_is_told_so_at_once() {
+    let mut operator = Operator::new(CALM);
+    let mut edge = FakeEdge::start(&operator.pin).await;
+    let wanted = envelope(1);
+    operator.edges.hold(edge.target("e"), Arc::clone(&wanted)).unwrap();
+    edge.answer(None, says(Some(&wanted))).await;
+    edge.answer(Some(&ping(&wanted)), says(Some(&wanted))).await;
+}
+
+#[tokio::test]
 async fn a_ping_that_shows_something_else_is_followed_by_a_push() {
     let mut operator = Operator::new(Timings { ping: Duration::from_millis(1), ..CALM });
     let mut edge = FakeEdge::start(&operator.pin).await;
@@ -298,6 +308,8 @@ async fn a_slow_edge_delays_no_other() {
     operator.edges.hold(fast.target("fast"), Arc::clone(&first)).unwrap();
     let held_back = slow.next().await;
     fast.answer(None, says(Some(&first))).await;
+    operator.reports("fast", Answer::Said(says(Some(&first)))).await;
+    fast.answer(Some(&ping(&first)), says(Some(&first))).await;
     operator.reports("fast", Answer::Said(says(Some(&first)))).await;
     operator.edges.publish("slow", Arc::clone(&second));
     operator.edges.publish("fast", Arc::clone(&second));

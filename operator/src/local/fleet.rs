@@ -36,8 +36,11 @@ pub struct Fleet {
     links: Edges,
     incarnations: Arc<AtomicU64>,
     edges: BTreeMap<String, Edge>,
-    /// Removed edges that still finish their requests.
-    leaving: JoinSet<()>,
+    /// Whether any edge of this run ever came as far as that.
+    has_listened: bool,
+    /// Removed edges that still finish their requests, and the ports that they hold.
+    leaving: JoinSet<SocketAddr>,
+    leaving_ports: Vec<SocketAddr>,
     process_events: Channel<ProcessEvent>,
     readiness_events: Channel<ReadinessEvent>,
     reports: mpsc::Receiver<Report>,
@@ -106,7 +109,9 @@ impl Fleet {
             links: Edges::new(keys, report_sender, Timings::default()),
             incarnations: Arc::default(),
             edges: BTreeMap::new(),
+            has_listened: false,
             leaving: JoinSet::new(),
+            leaving_ports: Vec::new(),
             process_events: mpsc::channel(limits::EDGE_EVENTS),
             readiness_events: mpsc::channel(limits::EDGE_EVENTS),
             reports,
@@ -170,14 +175,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// The first port that no edge of this run has.
+    /// The first port that no edge of this run has, or still has.
     fn free_port(&self) -> Result<SocketAddr, FleetError> {
         if self.listen.port() == 0 {
             return Ok(self.listen);
         }
         for offset in 0.. {
             let address = nth_port(self.listen, offset)?;
-            if self.edges.values().all(|edge| edge.http != address) {
+            if !self.leaving_ports.contains(&address) && self.edges.values().all(|edge| edge.http != address) {
                 return Ok(address);
             }
         }
@@ -200,12 +205,14 @@ impl Fleet {
     /// Lets an edge finish its requests and ends it, without waiting for that.
     pub fn remove(&mut self, name: &str) {
         self.links.release(name);
-        if let Some(Edge { process, folder, .. }) = self.edges.remove(name) {
+        if let Some(Edge { process, folder, http, .. }) = self.edges.remove(name) {
+            self.leaving_ports.push(http);
             self.leaving.spawn(async move {
                 process.stop().await;
                 if let Err(error) = folder.remove() {
                     tracing::debug!(%error, "cannot remove the folder of an edge");
                 }
+                http
             });
         }
     }
@@ -227,13 +234,17 @@ impl Fleet {
         }
     }
 
-    /// Takes news to the notes. Fails when the edge's binary cannot even be started.
+    /// Takes news to the notes. Fails when the edge's binary does not even start.
     pub fn note(&mut self, event: FleetEvent) -> Result<(), FleetError> {
-        while self.leaving.try_join_next().is_some() {}
+        while let Some(left) = self.leaving.try_join_next() {
+            // A task that panicked leaves its port unused: there are others.
+            self.leaving_ports.retain(|port| left.as_ref().ok() != Some(port));
+        }
         match event {
             FleetEvent::Process(ProcessEvent { edge, incarnation, news }) => match news {
                 ProcessNews::Listening(hello) => self.note_listening(&edge, incarnation, hello)?,
-                ProcessNews::Ended(error @ ProcessError::Spawn { .. }) => return Err(error.into()),
+                // A binary that never started once in this run will not start the next time either.
+                ProcessNews::Ended(error) if !self.has_listened && error.is_fatal() => return Err(error.into()),
                 ProcessNews::Ended(error) => self.note_ended(&edge, &error),
             },
             FleetEvent::Readiness(ReadinessEvent { edge, incarnation, ready }) => {
@@ -256,6 +267,7 @@ impl Fleet {
     }
 
     fn note_listening(&mut self, name: &str, incarnation: u64, hello: Hello) -> Result<(), FleetError> {
+        self.has_listened = true;
         let Some(edge) = self.edges.get_mut(name) else { return Ok(()) };
         let events = self.readiness_events.0.clone();
         let probing = tokio::spawn(probe(name.to_owned(), incarnation, hello.admin, events));

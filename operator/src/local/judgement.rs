@@ -65,7 +65,7 @@ apiVersion: proxima.dev/v1alpha1
 kind: Distribution
 metadata: {name: NAME}
 spec:
-  origins: [{name: site, http: {host: site.example}}]
+  origins: [{name: site, http: {host: site.example, protocolPolicy: HttpOnly}}]
   defaultCacheBehavior: {targetOrigin: site}
 ";
 
@@ -85,7 +85,7 @@ spec:
         let (good, wrong) = (GOOD.replace("NAME", "good"), GOOD.replace("NAME", "wrong"));
         let wrong = wrong.replace("targetOrigin: site", "targetOrigin: nowhere");
         let judged = judged(&format!("{good}---{wrong}"));
-        assert_eq!(names(&judged), ["default/good"]);
+        assert_eq!(names(&judged), ["default/good"], "{:?}", judged.problems);
         let object = judged.problems[0].object.as_ref().map(ObjectName::to_string);
         assert_eq!(object.as_deref(), Some("default/wrong"));
         assert!(judged.problems[0].to_string().contains("nowhere"), "{}", judged.problems[0]);

@@ -102,12 +102,25 @@ pub enum ProcessError {
     /// The first line did not come or was something else.
     #[error("the edge did not say where it listens: {0}")]
     NoHello(String),
+    /// It ended before it listened.
+    #[error("the edge ended with {0} before it listened; the lines above, marked with its name, say why")]
+    DiedEarly(ExitStatus),
     /// It ended.
     #[error("the edge ended with {0}")]
     Exited(ExitStatus),
     /// It could not be waited for.
     #[error("lost sight of the edge process: {0}")]
     Wait(io::Error),
+}
+
+impl ProcessError {
+    /// Whether another attempt would most likely end the same way.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Spawn { .. } | Self::DiedEarly(_) | Self::PortInUse { .. } | Self::Listen { .. } => true,
+            Self::NoHello(_) | Self::Exited(_) | Self::Wait(_) => false,
+        }
+    }
 }
 
 /// A supervised edge. Dropping it kills the process; [`Process::stop`] lets it finish its requests first.
@@ -205,7 +218,9 @@ impl Supervisor {
             .args(&self.spec.args)
             .arg("--http")
             .arg(self.spec.http.to_string())
-            .env("RUST_LOG", &self.spec.log)
+            .env("PROXIMA_LOG", &self.spec.log)
+            // Its standard error is a pipe, whatever ours is.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -219,7 +234,7 @@ impl Supervisor {
     /// The process said nothing useful: end it. How it ended tells more than its silence when it ended by itself.
     async fn died_silent(&self, mut child: Child, problem: String) -> ProcessError {
         match timeout(limits::EDGE_RESTART_MIN, child.wait()).await {
-            Ok(Ok(status)) => ProcessError::Exited(status),
+            Ok(Ok(status)) => ProcessError::DiedEarly(status),
             Ok(Err(_)) | Err(_) => {
                 let _ = child.kill().await;
                 ProcessError::NoHello(problem)
