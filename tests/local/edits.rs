@@ -157,7 +157,8 @@ async fn a_wrong_edit_is_explained_and_changes_nothing() {
         MANIFEST.replace(from, to)
     };
     // Each names where (line or field path), what is wrong, and what would be right.
-    explained(&local, &edges, &with("metadata: {name: shop}", "metadata: {name: shop"), &[":3"]).await;
+    explained(&local, &edges, &with("metadata: {name: shop}", "metadata: {name: shop"), &["manifest.yaml:4", "'}'"])
+        .await;
     let unknown = with("    targetOrigin", "    compres: true\n    targetOrigin");
     explained(&local, &edges, &unknown, &["spec.defaultCacheBehavior", "compres"]).await;
     explained(&local, &edges, &with("port: 80", "port: eighty"), &["spec.origins[0].service.port", "integer"]).await;
