@@ -134,7 +134,7 @@ struct CommonArgs {
     #[arg(long, value_enum, default_value_t = AccessLogTarget::Stdout)]
     access_log: AccessLogTarget,
     /// Messages on standard error: a level, or a filter such as `info,proxima_edge::control=debug`.
-    #[arg(long, env = "PROXIMA_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "PROXIMA_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
     log: String,
 }
 
@@ -151,6 +151,13 @@ fn label(value: &str) -> Result<String, String> {
         return Err(format!("must be 1 to {LABEL_BYTES} letters, digits, '-', '_' or '.'"));
     }
     Ok(value.to_owned())
+}
+
+fn filter(value: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(value) {
+        Ok(_) => Ok(value.to_owned()),
+        Err(error) => Err(format!("must be a level or a filter: {error}")),
+    }
 }
 
 /// Longest zone or name, bytes: that of a DNS name, which pod names obey.
@@ -235,6 +242,7 @@ mod tests {
             ("proxima-edge serve --config a --http nowhere", "--http"),
             ("proxima-edge serve --config a --zone a/b", "--zone"),
             ("proxima-edge serve --config a --access-log file", "--access-log"),
+            ("proxima-edge serve --config a --log a=b=c", "--log"),
             ("proxima-edge run --boot b --link l --state s --http 127.0.0.1:0 --admin 127.0.0.1:0", "--control"),
         ] {
             let message = settings(line).unwrap_err();

@@ -189,6 +189,8 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 impl Drop for Record {
     fn drop(&mut self) {
         self.fields.time_taken = self.elapsed();
+        // Without a response head there was nothing to complete.
+        self.fields.aborted |= self.fields.status.is_none();
         let edge = &self.worker.edge;
         edge.metrics.request_done(&self.fields);
         if edge.log.is_on() {

@@ -31,6 +31,8 @@ pub struct Metrics {
     connections_closed: Arc<ByIndex>,
     /// Panics, each of which ended one connection.
     pub panics: Counter,
+    /// HTTP/2 streams reset since the viewer took no byte for too long.
+    pub stalled_streams: Counter,
 
     /// Viewers that wait for somebody else's fetch.
     pub fill_waiters: Gauge<i64, AtomicI64>,
@@ -120,7 +122,7 @@ impl Metrics {
             unconfigured_requests: counter(
                 &mut r,
                 "unconfigured_requests",
-                "Requests answered 503 since there was no configuration yet",
+                "Requests answered 503 before any configuration",
             ),
             connections_accepted: counter(&mut r, "connections_accepted", "Viewer connections accepted"),
             connections: gauge(&mut r, "connections", "Viewer connections open"),
@@ -132,13 +134,14 @@ impl Metrics {
                 Closed::ALL.map(Closed::as_str).to_vec(),
             ),
             panics: counter(&mut r, "panics", "Panics, each of which ended one connection"),
+            stalled_streams: counter(&mut r, "stalled_streams", "HTTP/2 streams reset since the viewer took nothing"),
             fill_waiters: gauge(&mut r, "fill_waiters", "Viewers that wait for a fetch that another one began"),
             fills: gauge(&mut r, "fills", "Fetches in progress whose result may be shared"),
             origin_requests: counter(&mut r, "origin_requests", "Requests sent to origins"),
             origin_connections: gauge(&mut r, "origin_connections", "Connections to origins, idle ones too"),
             origin_errors: by_index(
                 &mut r,
-                "origin_errors",
+                ORIGIN_ERRORS,
                 "Failed requests to origins, by reason",
                 Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
             ),
@@ -164,7 +167,7 @@ impl Metrics {
             ready_without_operator: counter(
                 &mut r,
                 "ready_without_operator",
-                "Times that this edge became ready with its boot copy since no operator had connected",
+                "Times ready without having heard of an operator",
             ),
             ready: gauge(&mut r, "ready", "1 when /readyz says yes"),
             revision: gauge(&mut r, "revision", "Revision of the configuration that is served"),
@@ -172,7 +175,7 @@ impl Metrics {
             configured_at: gauge(
                 &mut r,
                 "configured_timestamp_seconds",
-                "Unix time at which the served configuration was put in force",
+                "Unix time at which the configuration was put in force",
             ),
             log_dropped: counter(
                 &mut r,
@@ -251,7 +254,8 @@ fn by_index(
     metric
 }
 
-/// A counter with one label whose values are a closed enum. Values that never occurred are left out of the text.
+/// A counter with one label whose values are a closed enum. All are in the text from the start, so that the first
+/// occurrence is seen as a change; of request reasons only those that can be an origin's fault.
 #[derive(Debug)]
 struct ByIndex {
     name: &'static str,
@@ -271,13 +275,16 @@ impl prometheus_client::collector::Collector for ByIndex {
         let mut family = encoder.encode_descriptor(self.name, self.help, None, MetricType::Counter)?;
         for (value, count) in self.values.iter().zip(&self.counts) {
             let count = count.load(Ordering::Relaxed);
-            if count > 0 {
+            if count > 0 || self.name != ORIGIN_ERRORS || value.starts_with("Origin") {
                 ConstCounter::new(count).encode(family.encode_family(&[("reason", *value)])?)?;
             }
         }
         Ok(())
     }
 }
+
+/// The one counter whose label has more values than can occur.
+const ORIGIN_ERRORS: &str = "origin_errors";
 
 /// Values of the label `status`; `none` when the viewer left before the response head.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];

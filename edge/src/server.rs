@@ -27,11 +27,13 @@ use crate::origin::Origins;
 pub mod drain;
 pub mod listener;
 mod reply;
+mod streams;
 pub mod timeouts;
 
 use drain::{Connections, Registration};
 use listener::Listener;
 use reply::ServerBody;
+use streams::LocalExecutor;
 use timeouts::{Guarded, Phase, Protocol};
 
 /// Response bytes that one HTTP/2 stream may buffer: more only costs memory, since the socket buffers as well.
@@ -170,7 +172,7 @@ async fn serve_http1(shared: Shared, registration: &Registration, io: Guarded<Tc
 
 async fn serve_http2(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
     shared.phase.multiplexed();
-    let executor = LocalExecutor(Rc::clone(&shared.worker));
+    let executor = LocalExecutor::new(Arc::clone(&shared.worker.edge.metrics));
     let mut builder = hyper::server::conn::http2::Builder::new(executor);
     builder
         .max_concurrent_streams(limits::HTTP2_STREAMS)
@@ -214,25 +216,6 @@ fn service(
             Ok(response.map(|body| ServerBody::reply(body, in_flight)))
         }
     })
-}
-
-/// Streams of an HTTP/2 connection run on the connection's own thread; a panic ends its stream.
-#[derive(Clone)]
-struct LocalExecutor(Rc<Worker>);
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        let metrics = Arc::clone(&self.0.edge.metrics);
-        tokio::task::spawn_local(async move {
-            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
-                metrics.panics.inc();
-                tracing::error!("a panic ended a viewer's stream");
-            }
-        });
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! What becomes of a Distribution, stage by stage.
 //!
 //! ```text
-//!   text ── manifest ──▶ Document ─ ─ ▶ Gathered ── validate ──▶ Validated { EdgeConfig proven by Plan::compile, … }
-//!                                                   │
-//!                                                   ├─ schema             the value against the generated definition
-//!                                                   ├─ CEL                the definition's own rules
-//!                                                   ├─ validate/references  what one field says about another
-//!                                                   └─ translate          the edge's words, then the edge's compiler
+//!   text ── gather, manifest ──▶ Gathered ── validate ──▶ Validated { EdgeConfig proven by Plan::compile, … }
+//!                                              │                │
+//!                                              │                └── build ──▶ Desired ── applied elsewhere ──▶ status
+//!                                              ├─ schema      the value against the generated definition
+//!                                              ├─ rules       the definition's own CEL rules
+//!                                              ├─ references  what one field says about another
+//!                                              └─ translate   the edge's words, then the edge's own compiler
 //! ```
 //!
-//! Everything here is pure: it reads no file, no clock and no cluster.
+//! All but `gather`, which reads files, is pure: no file, no clock, no cluster.
 
 pub mod manifest;
 

@@ -18,8 +18,8 @@ pub struct Behavior {
     /// Name of the origin that answers. CloudFront: `TargetOriginId`.
     pub target_origin: OriginName,
 
-    /// What happens to viewers that come over plain http: `AllowAll` serves them, `RedirectToHttps` answers GET and HEAD
-    /// with 301 and other methods with 307, `HttpsOnly` answers 403. CloudFront: `ViewerProtocolPolicy`.
+    /// What happens to viewers that come over plain http: `AllowAll` serves them, `RedirectToHttps` answers GET and
+    /// HEAD with 301 and other methods with 307, `HttpsOnly` answers 403. CloudFront: `ViewerProtocolPolicy`.
     #[serde(default)]
     pub viewer_protocol_policy: ViewerProtocolPolicy,
 

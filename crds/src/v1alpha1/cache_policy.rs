@@ -86,8 +86,8 @@ pub struct InlineCachePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<CacheKey>,
 
-    /// What happens to a cacheable answer with Set-Cookie: `Bypass` does not keep it, `Strip` keeps it without the field
-    /// and removes the field for every viewer, `Store` keeps and repeats it for every viewer, as CloudFront does.
+    /// What happens to a cacheable answer with Set-Cookie: `Bypass` does not keep it, `Strip` keeps it without the
+    /// field and removes the field for every viewer, `Store` keeps and repeats it for every viewer, as CloudFront does.
     /// Absent: `Bypass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_cookie: Option<SetCookie>,
@@ -160,15 +160,15 @@ pub struct HeaderSelection {
     /// `None`, or `Some`: those in `names`. CloudFront: `HeaderBehavior`.
     pub behavior: HeaderBehavior,
 
-    /// Names of headers, at most 50; case does not matter. `Host` sends the viewer's Host to the origin. CloudFront:
+    /// Names of headers, at most 40; case does not matter. `Host` sends the viewer's Host to the origin. CloudFront:
     /// `Headers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
+    #[schemars(length(max = 40))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new(keyable())
-            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers cannot be \
-                      in the key"),
+            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers \
+                      cannot be in the key"),
     )]
     pub names: Vec<HeaderName>,
 }
@@ -226,9 +226,9 @@ pub struct ParameterSelection {
     /// `QueryStringBehavior`.
     pub behavior: ParameterBehavior,
 
-    /// Names, at most 50; case matters. CloudFront: `Cookies`, `QueryStrings`.
+    /// Names, at most 40; case matters. CloudFront: `Cookies`, `QueryStrings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
+    #[schemars(length(max = 40))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub names: Vec<ParameterName>,
 }

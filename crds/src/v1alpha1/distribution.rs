@@ -16,7 +16,8 @@ pub const BEHAVIOR_ORIGINS_RULE: &str =
     "!has(self.cacheBehaviors) || self.cacheBehaviors.all(b, self.origins.exists(o, o.name == b.targetOrigin))";
 
 /// Rule that no two members of `cacheBehaviors` have the same path pattern; see [`BEHAVIOR_ORIGINS_RULE`].
-pub const BEHAVIOR_PATTERNS_RULE: &str = "!has(self.cacheBehaviors) || self.cacheBehaviors.all(b, self.cacheBehaviors.exists_one(o, o.pathPattern == b.pathPattern))";
+pub const BEHAVIOR_PATTERNS_RULE: &str = "!has(self.cacheBehaviors) || self.cacheBehaviors.all(b, \
+                                          self.cacheBehaviors.exists_one(o, o.pathPattern == b.pathPattern))";
 
 /// What is delivered from where, how it is cached, and in which zones (CloudFront: `DistributionConfig`).
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub const BEHAVIOR_PATTERNS_RULE: &str = "!has(self.cacheBehaviors) || self.cach
     validation = Rule::new("size(self.metadata.name) <= 40")
         .message("metadata.name: use at most 40 characters, so that the names of the edges' objects fit"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name: use lower case letters, digits and '-', begin with a letter, end with a letter or digit"),
+        .message("metadata.name: use lower case letters, digits and '-', begin with a letter, do not end with '-'"),
     validation = Rule::new("!self.metadata.name.contains('-edge-') && !self.metadata.name.endsWith('-edge')")
         .message("metadata.name: do not use '-edge-' or end in '-edge', which mark the objects of the edges"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),

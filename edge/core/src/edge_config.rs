@@ -2,8 +2,8 @@
 //!
 //! Written by the operator (`translate`), read by [`Plan::compile`](crate::plan::Plan::compile), which proves it. Every
 //! reference is already resolved and every default already filled in; an edge never guesses. An edge refuses a
-//! [`Feature`] that it does not know by name, so that an older edge never silently ignores, say, an access rule; it
-//! ignores other fields that it does not know.
+//! configuration that requires something not in [`FEATURES`], so that an older edge never silently ignores, say, an
+//! access rule; it ignores other fields that it does not know.
 
 use serde::{Deserialize, Serialize};
 

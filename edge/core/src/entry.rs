@@ -64,3 +64,33 @@ impl StoredResponse {
 
 /// Memory of one slot of a header map, bytes: the bucket (hash, name, value, links) and its share of the index.
 const HEADER_SLOT_BYTES: usize = size_of::<(HeaderName, HeaderValue)>() + 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOON, stored};
+
+    #[test]
+    fn age_grows_from_its_initial_value() {
+        let response = StoredResponse { initial_age: Duration::from_secs(5), ..stored("") };
+        assert_eq!(response.age(NOON), Duration::from_secs(5));
+        assert_eq!(response.age(NOON.plus(Duration::from_secs(7))), Duration::from_secs(12));
+        assert_eq!(response.age(Timestamp::from_millis(0)), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn weight_counts_every_part() {
+        let plain = stored("").weight();
+        assert!(plain >= size_of::<StoredResponse>() as u64);
+        assert!(stored(&format!("X-A: {}", "a".repeat(1_000))).weight() >= plain + 1_000);
+        let vary = vec![HeaderName::from_static("accept"); 10];
+        assert!(StoredResponse { vary, ..stored("") }.weight() >= plain + 10 * size_of::<HeaderName>() as u64);
+    }
+
+    #[test]
+    fn vary_on_everything_is_found_in_any_line() {
+        for (fields, expected) in [("", false), ("Vary: a", false), ("Vary: a\nVary: b, *", true), ("Vary: *", true)] {
+            assert_eq!(stored(fields).varies_on_everything(), expected, "{fields}");
+        }
+    }
+}

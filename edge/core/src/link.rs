@@ -164,3 +164,57 @@ pub fn hex_sha256(bytes: &[u8]) -> String {
     }
     hex
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::config;
+
+    fn envelope() -> Envelope {
+        let config = config();
+        let hash = content_hash(&config);
+        Envelope { uid: "u-1".to_owned(), term: 1, revision: 2, epoch: 3, generation: 4, hash, config }
+    }
+
+    #[test]
+    fn hash_is_the_digest_of_the_json() {
+        assert_eq!(hex_sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        let empty = EdgeConfig { distributions: Vec::new(), ..config() };
+        assert_eq!(content_hash(&empty), hex_sha256(br#"{"cache":{"memory":268435456},"distributions":[]}"#));
+        assert_ne!(content_hash(&empty), content_hash(&config()));
+    }
+
+    #[test]
+    fn hash_survives_a_journey_through_json() {
+        let json = serde_json::to_string(&envelope()).unwrap();
+        let arrived: Envelope = serde_json::from_str(&json).unwrap();
+        assert_eq!(content_hash(&arrived.config), arrived.hash);
+    }
+
+    #[test]
+    fn messages_to_the_edge_name_their_type() {
+        let ping = ToEdge::Ping { term: 1, revision: 2, epoch: 3 };
+        assert_eq!(serde_json::to_value(&ping).unwrap(), json!({"type": "ping", "term": 1, "revision": 2, "epoch": 3}));
+        let configure = serde_json::to_value(ToEdge::Configure(Box::new(envelope()))).unwrap();
+        assert_eq!((&configure["type"], &configure["revision"]), (&json!("configure"), &json!(2)));
+        assert_eq!(serde_json::from_value::<ToEdge>(configure).unwrap(), ToEdge::Configure(Box::new(envelope())));
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_ignored() {
+        let ping = json!({"type": "ping", "term": 1, "revision": 2, "epoch": 3, "mood": "good"});
+        assert_eq!(serde_json::from_value::<ToEdge>(ping).unwrap(), ToEdge::Ping { term: 1, revision: 2, epoch: 3 });
+        let answer = json!({"edge": "e", "zone": "a", "mood": "good"});
+        let expected = FromEdge { edge: "e".to_owned(), zone: "a".to_owned(), serving: None, refused: None };
+        assert_eq!(serde_json::from_value::<FromEdge>(answer).unwrap(), expected);
+    }
+
+    #[test]
+    fn reasons_of_refusal_have_one_name_everywhere() {
+        for reason in LinkRefusalReason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), Value::from(reason.as_str()));
+        }
+    }
+}

@@ -231,3 +231,32 @@ impl NotStored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_and_a_status_of_its_kind() {
+        let mut names = HashSet::new();
+        for &reason in Reason::ALL {
+            assert!(names.insert(reason.as_str()), "{reason:?}");
+            let status = reason.status().as_u16();
+            match reason.result_type() {
+                ResultType::Hit | ResultType::Miss => assert_eq!(status, 200, "{reason:?}"),
+                ResultType::Redirect => assert_eq!(status, 301, "{reason:?}"),
+                ResultType::Error => assert!(status >= 400, "{reason:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_is_told_apart() {
+        let words: HashSet<_> = ResultType::ALL.iter().map(|result| result.x_cache()).collect();
+        assert_eq!(words.len(), ResultType::ALL.len());
+        let names: HashSet<_> = NotStored::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), NotStored::ALL.len());
+    }
+}

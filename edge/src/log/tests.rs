@@ -98,8 +98,11 @@ async fn record_reports_itself_when_it_is_dropped() {
 
 #[tokio::test]
 async fn request_that_nobody_finished_was_left_by_the_viewer() {
-    let worker = worker(None);
+    let lines = Lines::default();
+    let worker = worker(Some(Box::new(lines.clone())));
     drop(begin(&worker));
+    worker.edge.log.flush(PATIENCE);
+    assert_eq!(lines.all()[0]["aborted"], true);
     let metrics = worker.edge.metrics.to_text();
     let line = "proxima_edge_requests_total{result=\"Error\",reason=\"ViewerAborted\",status=\"none\"} 1\n";
     assert!(metrics.contains(line), "{metrics}");

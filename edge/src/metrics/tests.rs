@@ -125,3 +125,17 @@ fn durations_fall_into_buckets_whose_bounds_are_inclusive() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn closed_sets_are_there_from_the_start() {
+    let text = Metrics::new().to_text();
+    for line in [
+        "proxima_edge_link_refusals_total{reason=\"WrongPin\"} 0\n",
+        "proxima_edge_not_stored_total{reason=\"NoStore\"} 0\n",
+        "proxima_edge_connections_closed_total{reason=\"HeadTimeout\"} 0\n",
+        "proxima_edge_origin_errors_total{reason=\"OriginDnsError\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("origin_errors_total{reason=\"Hit\"}"));
+}

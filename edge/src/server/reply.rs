@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 
+use super::streams::{self, Turn};
 use super::timeouts::InFlight;
 use crate::body::{BodyError, ReplyBody};
 
@@ -47,7 +48,14 @@ impl Body for ServerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.project() {
-            ServerBodyProjection::Reply { body, .. } => body.poll_frame(context),
+            ServerBodyProjection::Reply { body, .. } => {
+                let frame = body.poll_frame(context);
+                streams::note(match &frame {
+                    Poll::Ready(Some(_)) => Turn::Gave,
+                    Poll::Ready(None) | Poll::Pending => Turn::Waits,
+                });
+                frame
+            }
             ServerBodyProjection::Unconfigured { text, .. } => Poll::Ready(text.take().map(Frame::data).map(Ok)),
         }
     }

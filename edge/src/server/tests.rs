@@ -121,8 +121,7 @@ async fn panic_ends_one_stream_and_is_counted() {
     use hyper::rt::Executor;
 
     with_worker(async |edge: Arc<Edge>, address| {
-        let worker = Rc::new(Worker { origins: Origins::new(&edge), edge: Arc::clone(&edge) });
-        LocalExecutor(worker).execute(async { panic!("a fault of the edge") });
+        LocalExecutor::new(Arc::clone(&edge.metrics)).execute(async { panic!("a fault of the edge") });
         while edge.metrics.panics.get() == 0 {
             tokio::task::yield_now().await;
         }

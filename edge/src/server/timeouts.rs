@@ -332,14 +332,14 @@ impl BodyGap {
 /// One timer for all deadlines of a connection. It is moved to an earlier time at once, to a later one only when it
 /// fires.
 #[derive(Debug, Default)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     waker: Option<Waker>,
 }
 
 impl Timer {
     /// Whether `deadline` has passed. If not, the task of `context` is woken then, or before.
-    fn is_over(&mut self, context: &mut Context<'_>, deadline: Instant) -> bool {
+    pub(super) fn is_over(&mut self, context: &mut Context<'_>, deadline: Instant) -> bool {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);

@@ -91,6 +91,17 @@ fn expires_counts_from_date() {
 }
 
 #[test]
+fn expires_counts_from_date_and_not_from_receipt() {
+    for (date, expected) in [("11:59:00", 360), ("12:04:00", 60), ("12:06:00", 0)] {
+        let dates = format!("Date: Sun, 22 Nov 2026 {date} GMT\nExpires: Sun, 22 Nov 2026 12:05:00 GMT");
+        assert_eq!(lifetime(&policy(), &stored(&dates)), expected, "{date}");
+    }
+    // Of two, the first counts.
+    let twice = "Expires: Sun, 22 Nov 2026 12:05:00 GMT\nExpires: Sun, 22 Nov 2026 12:10:00 GMT";
+    assert_eq!(lifetime(&policy(), &stored(twice)), 300);
+}
+
+#[test]
 fn expires_that_cannot_be_read_is_in_the_past() {
     for value in ["0", "-1", "never", "", "Sun, 22 Nov 2026 12:05:00 UTC", "Sun, 22 Nov 2026", "1795349100"] {
         check(&format!("Expires: {value}"), [0, 60, 60, 0]);

@@ -191,6 +191,8 @@ fn variants_differ_by_the_values_as_sent() {
     assert_ne!(variant("Accept:"), variant(""));
     assert_ne!(variant("Accept: a"), variant("X-A: a"));
     assert_ne!(variant("Accept: a\nAccept: b"), variant("Accept: a, b"));
+    // A value that looks like the name of the next field.
+    assert_ne!(variant("Accept: x-a"), variant("X-A: x-a"));
     assert_ne!(variant(""), key);
     assert_ne!(key.variant(&vary[..1], &headers("")), variant(""));
 }

@@ -99,7 +99,7 @@ fn corners_are_accepted() {
         inline(json!({"ttl": {"min": "0s", "default": "0s", "max": "0s"}})),
         inline(json!({"ttl": {"max": "99999h"}, "overrideOriginDirectives": true, "setCookie": "Store"})),
         inline(json!({"key": {"cookies": {"behavior": "None"}, "queryStrings": {"behavior": "All"}}})),
-        inline(json!({"key": {"cookies": {"behavior": "AllExcept", "names": names(50)}}})),
+        inline(json!({"key": {"cookies": {"behavior": "AllExcept", "names": names(40)}}})),
         inline(json!({"key": {"queryStrings": {"behavior": "Some", "names": ["a[]", "A", "%C3%BC"]}}})),
         inline(json!({"basedOn": "OriginControlled", "key": {"headers": {"behavior": "None"}}})),
         inline(json!({"key": {"headers": {"behavior": "Some", "names": ["Host", "authorization", "X-A"]}}})),
