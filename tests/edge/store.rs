@@ -61,7 +61,7 @@ async fn a_cache_filled_five_times_over_stays_within_its_memory() {
     }
 
     let held = edge.metric_reaches("proxima_edge_cache_bytes", |bytes| bytes <= MEMORY as f64).await;
-    println!("cache {held} of {MEMORY} bytes, resident: empty {empty}, peak {peak}");
+    eprintln!("cache {held} of {MEMORY} bytes, resident: empty {empty}, peak {peak}");
     assert!(held > 0.6 * MEMORY as f64, "a full cache uses what it was given: {held}");
     assert!(peak <= MEMORY + MEMORY * 15 / 100 + 40 * MIB, "resident memory reached {peak} bytes");
 }

@@ -157,14 +157,19 @@ async fn a_wrong_edit_is_explained_and_changes_nothing() {
         MANIFEST.replace(from, to)
     };
     // Each names where (line or field path), what is wrong, and what would be right.
-    explained(&local, &edges, &with("metadata: {name: shop}", "metadata: {name: shop"), &[":3"]).await;
+    explained(&local, &edges, &with("metadata: {name: shop}", "metadata: {name: shop"), &["manifest.yaml:4", "'}'"])
+        .await;
     let unknown = with("    targetOrigin", "    compres: true\n    targetOrigin");
     explained(&local, &edges, &unknown, &["spec.defaultCacheBehavior", "compres"]).await;
-    explained(&local, &edges, &with("port: 80", "port: eighty"), &["spec.origins[0].service.port", "integer"]).await;
+    explained(&local, &edges, &with("port: 80", "port: eighty"), &["spec.origins[0].service.port", "whole number"])
+        .await;
     explained(&local, &edges, &with("port: 80", "port: 80000"), &["spec.origins[0].service.port", "65535"]).await;
     explained(&local, &edges, &with("default: 24h", "default: 1d"), &["ttl.default", "24h"]).await;
     explained(&local, &edges, &with("targetOrigin: site", "targetOrigin: nowhere"), &["targetOrigin", "nowhere"]).await;
-    let both = with("service: {name: site, port: 80}", "service: {name: site, port: 80}\n      http: {host: a.test}");
+    let both = with(
+        "service: {name: site, port: 80}",
+        "service: {name: site, port: 80}\n      http: {host: a.test, protocolPolicy: HttpOnly}",
+    );
     explained(&local, &edges, &both, &["spec.origins[0]", "exactly one"]).await;
     explained(&local, &edges, &with("kind: Distribution", "kind: Distribuzion"), &["Distribuzion"]).await;
 
