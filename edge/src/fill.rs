@@ -2,10 +2,10 @@
 //!
 //! The cache, not the first viewer, owns a fetch. For each key at most one fill is in progress over all workers. Its task
 //! runs on the worker of the viewer who came first and owns the origin request, the store write and the leader's
-//! [`Permit`]; a viewer who leaves never cancels what others read. Followers on any worker read the [`Progress`], an
+//! permit; a viewer who leaves never cancels what others read. Followers on any worker read the progress, an
 //! append-only body, as it grows.
 //!
-//! What followers learn is a closed set of states ([`Head`]): the response is being stored and streams to all; it may not
+//! What followers learn is a closed set of states (`Head`): the response is being stored and streams to all; it may not
 //! be stored, so each asks for itself, at once and not one after another; the origin failed, which all share; or the task
 //! died, and one of them leads anew.
 

@@ -64,6 +64,7 @@ struct Exchange {
 }
 
 impl Exchange {
+    /// The steps. What asks an origin is boxed: it is rare beside a hit, and its state would be moved with every one.
     async fn answer(
         &mut self,
         connection: &ConnectionFacts,
@@ -78,7 +79,7 @@ impl Exchange {
         self.note_route(&route);
         route.admit(&request)?;
         if let Err(reason) = route.uses_cache(&request) {
-            return self.pass(&route, &request, body, reason).await;
+            return Box::pin(self.pass(&route, &request, body, reason)).await;
         }
         let key = route.cache_key(&request);
         let (found, varies) = self.lookup(&route, &request, &key).await;
@@ -89,10 +90,10 @@ impl Exchange {
             },
             Decision::Fetch(reason) => {
                 let wish = Wish { route: &route, request: &request, key, varies, reason };
-                let source = fill::fetch(&self.worker, wish).await;
+                let source = Box::pin(fill::fetch(&self.worker, wish)).await;
                 self.relay(&route, &request, source)
             }
-            Decision::Bypass(reason) => self.pass(&route, &request, body, reason).await,
+            Decision::Bypass(reason) => Box::pin(self.pass(&route, &request, body, reason)).await,
             Decision::Refuse(refusal) => Err(refusal),
         }
     }

@@ -42,7 +42,9 @@ pub struct Answer<'a> {
 pub fn stored(response: &StoredResponse, answer: Answer<'_>) -> Response<()> {
     let mut headers = response.headers.clone();
     headers.insert(AGE, HeaderValue::from(response.age(answer.now).as_secs()));
-    if response.status != StatusCode::NO_CONTENT {
+    if response.status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    } else {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(response.body_length));
     }
     mark(&mut headers, answer);
@@ -99,10 +101,30 @@ const X_PROXIMA_REASON: HeaderName = HeaderName::from_static("x-proxima-reason")
 const X_PROXIMA_REQUEST_ID: HeaderName = HeaderName::from_static("x-proxima-request-id");
 const X_PROXIMA_ZONE: HeaderName = HeaderName::from_static("x-proxima-zone");
 
+/// Puts placeholders for the fields that [`stored`] sets into the head of a response that is about to be stored. A copy
+/// of a map has no room to spare; so those fields are replaced in the copy instead of making it grow for every answer.
+pub(crate) fn reserve(headers: &mut HeaderMap) {
+    for name in [AGE, CONTENT_LENGTH, X_CACHE, X_PROXIMA_REQUEST_ID, X_PROXIMA_ZONE] {
+        headers.insert(name, PLACEHOLDER);
+    }
+    if !headers.contains_key(VIA) {
+        headers.insert(VIA, PLACEHOLDER);
+    }
+}
+
+/// No field is sent with it.
+const PLACEHOLDER: HeaderValue = HeaderValue::from_static("");
+
 /// What every answer carries. An origin's Via stays in front of ours (RFC 9110 § 7.6.3); other fields of these names are
 /// replaced.
 fn mark(headers: &mut HeaderMap, answer: Answer<'_>) {
-    headers.append(VIA, answer.identity.via.clone());
+    let via = answer.identity.via.clone();
+    match headers.get_mut(VIA) {
+        Some(placeholder) if placeholder.is_empty() => *placeholder = via,
+        _ => {
+            headers.append(VIA, via);
+        }
+    }
     headers.insert(X_CACHE, HeaderValue::from_static(answer.reason.result_type().x_cache()));
     headers.insert(X_PROXIMA_REQUEST_ID, answer.request_id);
     headers.insert(X_PROXIMA_ZONE, answer.identity.zone.clone());

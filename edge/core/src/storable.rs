@@ -16,6 +16,7 @@ use crate::entry::StoredResponse;
 use crate::limits;
 use crate::origin_request::OriginRequest;
 use crate::outcome::NotStored;
+use crate::respond;
 use crate::route::Route;
 use crate::timestamp::Timestamp;
 
@@ -202,6 +203,7 @@ fn kept(entry: &StoredResponse, set_cookie: SetCookiePolicy) -> HeaderMap {
         headers.append(name.clone(), copy.expect("a copy of a field value is one"));
     }
     headers.insert(DATE, date_value(entry.date));
+    respond::reserve(&mut headers);
     headers
 }
 

@@ -79,7 +79,8 @@ fn parse(authority: &str) -> Option<String> {
         let end = authority.find(']')? + 1;
         authority.split_at(end)
     } else {
-        authority.split_at(authority.find(':').unwrap_or(authority.len()))
+        let colon = authority.bytes().position(|byte| byte == b':');
+        authority.split_at(colon.unwrap_or(authority.len()))
     };
     let valid_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(valid_port) {
@@ -96,16 +97,18 @@ pub(crate) fn name(host: &str) -> Option<String> {
         return Some(address.to_string());
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    let label = |label: &str| {
+    let label = |label: &[u8]| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    if host.len() > NAME_BYTES || !host.split('.').all(label) {
+    // Bytes, not characters: this is done for every request.
+    let mut labels = host.as_bytes().split(|&byte| byte == b'.');
+    if host.len() > NAME_BYTES || !labels.clone().all(label) {
         return None;
     }
     // `1.2.3` and `0x7f.1` are read as addresses by some and as names by others (WHATWG URL, "ends in a number").
-    let last = host.rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
+    let last = labels.next_back().unwrap_or_default();
+    let numeric = last.iter().all(u8::is_ascii_digit) || last.starts_with(b"0x") || last.starts_with(b"0X");
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return None;
     }

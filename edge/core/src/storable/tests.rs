@@ -133,13 +133,19 @@ fn set_cookie_obeys_the_policy() {
     assert_eq!((count(SetCookiePolicy::Strip), count(SetCookiePolicy::Store)), (0, 2));
 }
 
+/// The stored fields without the empty places for those that every answer adds.
+fn said(stored: &StoredResponse) -> HeaderMap {
+    let fields = stored.headers.iter().filter(|(_, value)| !value.is_empty());
+    fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 #[test]
 fn withheld_fields_are_left_out_of_what_is_stored() {
     let fields = "Set-Cookie: a=1\nX-A: 1\nX-B: 2\nCache-Control: no-cache=\"set-cookie, x-a\"";
     let route = route_with(CachePolicyConfig { set_cookie: SetCookiePolicy::Store, ..policy() });
     let stored = judge(&route, "", &response(200, fields)).unwrap();
     assert_eq!(
-        stored.headers,
+        said(&stored),
         headers("X-B: 2\nCache-Control: no-cache=\"set-cookie, x-a\"\nDate: Sun, 22 Nov 2026 12:00:00 GMT")
     );
 }
@@ -230,8 +236,8 @@ fn what_is_stored_is_what_the_origin_said() {
     assert_eq!((stored.date, stored.received_at), (at(-10), NOON));
     assert_eq!(stored.headers[ETAG], "\"a\"");
     assert_eq!(stored.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
-    assert!(!stored.headers.contains_key(AGE));
-    assert!(stored.headers.capacity() >= stored.headers.len() + limits::ADDED_HEADERS);
+    assert!(!said(&stored).contains_key(AGE));
+    assert_eq!(stored.headers.len(), said(&stored).len() + limits::ADDED_HEADERS, "one place for each added field");
     assert!(stored.weight() > 200);
 }
 
