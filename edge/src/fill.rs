@@ -272,3 +272,6 @@ impl Drop for Waiting<'_> {
         self.0.fill_waiters.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -305,3 +305,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// Longest request line and headers that fit an origin's response head buffer.
 const _: () = assert!(limits::ORIGIN_HEAD_BYTES >= 8192, "hyper refuses smaller buffers");
+
+#[cfg(test)]
+mod tests;
