@@ -21,7 +21,7 @@ pub struct Settings {
     pub zone: String,
     /// Name of this edge; the pod's name in a cluster.
     pub name: String,
-    /// Origins may have loopback and link-local addresses.
+    /// Origins may have loopback addresses.
     pub allow_loopback_origins: bool,
     /// The end of standard input ends the process: its parent is gone.
     pub exit_with_stdin: bool,
@@ -123,8 +123,8 @@ struct CommonArgs {
     /// Name of this edge, sent in Via; absent: the machine's host name.
     #[arg(long, env = "PROXIMA_NAME", value_parser = label)]
     name: Option<String>,
-    /// Let origins have loopback and link-local addresses. For development: whoever may configure an origin can then
-    /// reach what listens on this machine only.
+    /// Let origins have loopback addresses; link-local ones and this edge's own stay refused. For development: whoever
+    /// may configure an origin can then reach what listens on this machine only.
     #[arg(long)]
     allow_loopback_origins: bool,
     /// Exit when standard input ends, so that this process never outlives its parent.

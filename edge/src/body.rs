@@ -88,8 +88,17 @@ impl ReplyBody {
 
     /// The same, with the record that is logged when it is over.
     pub fn logged(mut self, record: Record) -> Self {
+        record.metrics().pinned_bytes.inc_by(self.pinned());
         self.record = Some(record);
         self
+    }
+
+    /// Bytes that this body keeps in memory whether they are still stored or not. Small ones do not matter.
+    fn pinned(&self) -> i64 {
+        match self.source {
+            BodySource::Slices(_) => self.length.unwrap_or(0).cast_signed(),
+            BodySource::Empty | BodySource::Whole(_) | BodySource::Fill(_) | BodySource::Origin(_) => 0,
+        }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -148,7 +157,9 @@ impl Body for ReplyBody {
 
 impl Drop for ReplyBody {
     fn drop(&mut self) {
+        let pinned = self.pinned();
         let Some(record) = &mut self.record else { return };
+        record.metrics().pinned_bytes.dec_by(pinned);
         record.fields.body_bytes = self.sent;
         if !self.complete {
             record.fields.aborted = true;

@@ -56,7 +56,7 @@ pub struct Worker {
 /// Which addresses origins may not have.
 #[derive(Clone, Debug, Default)]
 pub struct OriginGuard {
-    /// Loopback and link-local addresses are fine.
+    /// Loopback addresses are fine.
     pub allow_loopback: bool,
     /// Listeners of this very process, never fine. An unspecified address stands for all of the machine's.
     pub own: Vec<SocketAddr>,

@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use proxima_edge_core::decide::Decision;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::{OriginRequest, Purpose};
@@ -185,10 +186,17 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
             drop(reader);
             return pass(worker, &wish, &outgoing, Reason::UnkeyedCredentials).await;
         }
+        let late = reader.shared_head().is_some();
         match follow(&edge.metrics, reader).await {
             (reader, Head::Streaming(head)) => {
                 let own = variant_key(&wish, &outgoing, &head);
                 if own == head.key {
+                    // Who waited for it may have it; who comes later gets only what a lookup would give.
+                    let now = edge.clock.now();
+                    if late && wish.route.decide(Some(&head.stored), wish.request, now) != Decision::Serve {
+                        drop(reader);
+                        return pass(worker, &wish, &outgoing, Reason::Expired).await;
+                    }
                     return Source::Fill(reader, Reason::CollapsedHit);
                 }
                 key = own;

@@ -164,6 +164,11 @@ impl Record {
         self.worker.edge.log.is_on()
     }
 
+    /// The counters of the edge.
+    pub fn metrics(&self) -> &Metrics {
+        &self.worker.edge.metrics
+    }
+
     /// Time since the request head was complete.
     pub fn elapsed(&self) -> Duration {
         self.worker.edge.clock.uptime().saturating_sub(self.began)

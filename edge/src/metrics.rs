@@ -55,6 +55,8 @@ pub struct Metrics {
     pub cache_evictions: Counter,
     /// Bytes of stored responses being sent.
     pub pinned_bytes: Gauge<i64, AtomicI64>,
+    /// Bytes of responses in the making that fills hold.
+    pub fill_bytes: Gauge<i64, AtomicI64>,
 
     link_refusals: Arc<ByIndex>,
     /// Operators connected.
@@ -149,7 +151,8 @@ impl Metrics {
             cache_capacity_bytes: gauge(&mut r, "cache_capacity_bytes", "Bytes that stored responses may take"),
             cache_objects: gauge(&mut r, "cache_objects", "Stored entries: heads and slices"),
             cache_evictions: counter(&mut r, "cache_evictions", "Stored entries evicted for want of room"),
-            pinned_bytes: gauge(&mut r, "pinned_bytes", "Bytes of stored responses that are being sent"),
+            pinned_bytes: gauge(&mut r, "pinned_bytes", "Bytes of large stored responses that are being sent"),
+            fill_bytes: gauge(&mut r, "fill_bytes", "Bytes of responses in the making that fills hold"),
             link_refusals: by_index(
                 &mut r,
                 "link_refusals",

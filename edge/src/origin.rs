@@ -92,6 +92,7 @@ impl Origins {
     ) -> Result<Fetched, OriginError> {
         let origin = &route.behavior.origin;
         let pool = self.pool(route, request);
+        let upload = body.upload();
         let permit = pool.acquire(&origin.name).await?;
         let safe = body.is_empty() && (request.method == Method::GET || request.method == Method::HEAD);
         let mut attempt = 1;
@@ -112,7 +113,7 @@ impl Origins {
             };
             let failure = match self.exchange(sender, origin, request, body).await {
                 Ok((response, sender, requested_at)) => {
-                    let lease = Lease::new(sender, &pool, permit, origin.keep_alive_timeout);
+                    let lease = Lease::new(sender, upload, &pool, permit, origin.keep_alive_timeout);
                     return self.accept(response, lease, origin, requested_at);
                 }
                 Err(failure) => failure,

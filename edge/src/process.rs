@@ -20,7 +20,7 @@ use crate::edge::{Edge, OriginGuard, RequestIds, identity};
 use crate::fill::Fills;
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
-use crate::plan_source::{OpenError, PlanSource};
+use crate::plan_source::{OpenError, PlanSource, state_file};
 use crate::server::{self, listener};
 use crate::store::Store;
 
@@ -40,6 +40,14 @@ pub enum Error {
     /// The folder of the control port is of no use.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// Configurations cannot be kept.
+    #[error("could not write to --state {}: {error}", folder.display())]
+    State {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
     /// An address cannot be listened on.
     #[error("could not listen on {flag} {address}: {error}")]
     Bind {
@@ -92,7 +100,10 @@ async fn run_until_end(settings: Settings) -> Result<(), Error> {
     let clock = Clock::system();
     let plans = match &settings.mode {
         Mode::Serve { config } => PlanSource::from_file(config, clock.clone(), Arc::clone(&metrics))?,
-        Mode::Run { boot, state, .. } => PlanSource::open(boot, state, clock.clone(), Arc::clone(&metrics)),
+        Mode::Run { boot, state, .. } => {
+            state_file::prepare(state).map_err(|error| Error::State { folder: state.clone(), error })?;
+            PlanSource::open(boot, state, clock.clone(), Arc::clone(&metrics))
+        }
     };
     let keys = match &settings.mode {
         Mode::Serve { .. } => None,

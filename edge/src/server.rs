@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use proxima_edge_core::limits;
 use proxima_edge_core::request::{ConnectionFacts, Scheme};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::edge::{Edge, Worker};
 use crate::handle::handle;
@@ -51,15 +51,20 @@ const _: () = assert!(limits::HEADERS == 100, "set http1's max_headers, which co
 /// Starts a worker on each listener. Each receiver hears when its worker has no connection left after shutdown, and
 /// fails if the worker died.
 pub fn start(edge: &Arc<Edge>, listeners: Vec<std::net::TcpListener>) -> io::Result<Vec<oneshot::Receiver<()>>> {
+    // A fill runs where its first viewer came, and viewers on other workers read it: so all workers end together. Each
+    // holds a receiver for as long as it has viewers.
+    let (ended, busy) = watch::channel(());
+    let ended = Arc::new(ended);
     listeners
         .into_iter()
         .enumerate()
         .map(|(number, listener)| {
             let (done, finished) = oneshot::channel();
             let edge = Arc::clone(edge);
+            let others = Others { ended: Arc::clone(&ended), busy: busy.clone() };
             let runtime = tokio::runtime::Builder::new_current_thread();
             std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                if let Err(error) = run_worker(runtime, edge, listener) {
+                if let Err(error) = run_worker(runtime, edge, listener, others) {
                     tracing::error!(number, %error, "a worker could not start");
                     return;
                 }
@@ -75,14 +80,30 @@ fn run_worker(
     mut runtime: tokio::runtime::Builder,
     edge: Arc<Edge>,
     listener: std::net::TcpListener,
+    others: Others,
 ) -> io::Result<()> {
     let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async {
         let origins = Origins::new(&edge);
         let worker = Rc::new(Worker { edge, origins });
         serve(worker, Listener::new(listener)?).await;
+        others.end().await;
         Ok(())
     })
+}
+
+/// How workers wait for one another at the end.
+struct Others {
+    ended: Arc<watch::Sender<()>>,
+    busy: watch::Receiver<()>,
+}
+
+impl Others {
+    /// This worker has no viewers left: waits until none has.
+    async fn end(self) {
+        drop(self.busy);
+        self.ended.closed().await;
+    }
 }
 
 /// Accepts until shutdown, then waits for the last connection to end. Must run where `spawn_local` works.

@@ -154,8 +154,8 @@ struct Running {
     problems: Vec<Refused>,
     status: Option<DistributionStatus>,
     was_ready: bool,
-    /// Revision that was shown as a table.
-    shown: u64,
+    /// Generation that was shown as a table.
+    shown: i64,
 }
 
 impl Local {
@@ -225,8 +225,10 @@ impl Local {
         }
         let judged = judge(gathered);
         let mut problems: Vec<_> = judged.problems.iter().map(Located::to_string).collect();
-        if is_first && judged.valid.is_empty() && problems.is_empty() {
-            problems.push("it has no Distribution of proxima.dev/v1alpha1".to_owned());
+        let is_empty = judged.valid.is_empty() && problems.is_empty();
+        if is_empty {
+            let files: Vec<_> = self.settings.manifests.iter().map(|file| file.display().to_string()).collect();
+            problems.push(format!("{}: there is no Distribution of proxima.dev/v1alpha1", files.join(", ")));
         }
         if is_first && !problems.is_empty() {
             return Err(Error::Manifest(problems));
@@ -237,7 +239,8 @@ impl Local {
         if !problems.is_empty() {
             tracing::error!("the edit is not accepted as it stands; what was accepted before serves on");
         }
-        Ok(Some(judged))
+        // Some editors empty a file before they write it; that must not stop what serves.
+        Ok((!is_empty).then_some(judged))
     }
 
     /// Stage three.
@@ -271,7 +274,7 @@ impl Local {
             running.problems.clear();
         }
         for located in &wanted.problems {
-            self.blame(located);
+            self.blame(located, &wanted.distributions);
         }
         if wanted.problems.is_empty() {
             self.remove_all_but(&wanted.distributions);
@@ -283,9 +286,13 @@ impl Local {
     }
 
     /// A problem is its Distribution's, or that of every Distribution of the file.
-    fn blame(&mut self, located: &Located) {
+    /// So is one of an object that does not run, for whoever is no longer described in that file: its name may have been
+    /// edited.
+    fn blame(&mut self, located: &Located, wanted: &BTreeMap<ObjectName, WantedDistribution>) {
+        let runs = located.object.as_ref().is_some_and(|blamed| self.running.contains_key(blamed));
         let concerned = self.running.iter_mut().filter(|(object, running)| match &located.object {
-            Some(blamed) => blamed == *object,
+            Some(blamed) if runs => blamed == *object,
+            Some(_) => running.file == located.file && !wanted.contains_key(*object),
             None => running.file == located.file,
         });
         for (_, running) in concerned {
@@ -351,13 +358,13 @@ impl Local {
             }
             let is_ready = output::is_ready(&current);
             running.was_ready |= is_ready;
-            if output == Output::Text && is_ready && running.shown != running.wanted.revision {
-                running.shown = running.wanted.revision;
+            if output == Output::Text && is_ready && running.shown != running.wanted.generation {
+                running.shown = running.wanted.generation;
                 let urls = running.urls(object, &self.fleet);
                 output::print(&output::table(&name, &current, &urls));
                 if !self.hinted {
                     self.hinted = true;
-                    output::print(&output::hints(&urls, &running.file));
+                    output::print(&output::hints(&urls, &running.file, running.enabled()));
                 }
             }
             running.status = Some(current);
@@ -400,6 +407,10 @@ struct WantedDistribution {
 impl Running {
     fn new(desired: Desired, value: Value, file: String, wanted: Arc<Envelope>) -> Self {
         Self { desired, value, file, wanted, problems: vec![], status: None, was_ready: false, shown: 0 }
+    }
+
+    fn enabled(&self) -> bool {
+        self.desired.config.distributions.iter().any(|distribution| distribution.enabled)
     }
 
     fn observed<'a>(&'a self, object: &'a ObjectName, fleet: &'a Fleet) -> Observed<'a> {

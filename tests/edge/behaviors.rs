@@ -78,7 +78,9 @@ async fn the_default_root_object_stands_for_the_root_only() {
     for (path, asked) in [("/", "/index.html"), ("/?x=1", "/index.html?x=1"), ("/docs/", "/docs/")] {
         assert_eq!(edge.get(path).await.text(), format!("GET {asked}"), "{path}");
     }
-    edge.get("/index.html").await.expect("Hit", "GET /index.html");
+    // An entry of its own: it may have another behaviour than the root.
+    edge.get("/").await.expect("Hit", "GET /index.html");
+    edge.get("/index.html").await.expect("Miss", "GET /index.html");
 }
 
 #[tokio::test]

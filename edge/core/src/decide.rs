@@ -30,7 +30,8 @@ impl Route {
     /// Whether this request can be answered from the cache or by a shared fetch at all; else the reason to pass it
     /// through. Asked before the lookup, which is skipped for requests that cannot use it.
     pub fn uses_cache(&self, request: &ViewerRequest) -> Result<(), Reason> {
-        if !self.caches_method(&request.method) {
+        // A body is not in the key; of the cached methods only OPTIONS can have one.
+        if !self.caches_method(&request.method) || request.has_body {
             return Err(Reason::MethodNotCached);
         }
         // Who asks for what is stored or nothing must not be passed through; what is stored answers it whole, without

@@ -45,12 +45,18 @@ impl Route {
     pub fn cache_key(&self, request: &ViewerRequest) -> CacheKey {
         let policy = &self.behavior.cache_policy;
         let uid = &self.distribution.uid;
-        let path = self.effective_path(request);
+        let path = request.path();
         let query = selection::query(&policy.key_query_strings, request.query());
         let expected = uid.len() + path.len() + query.as_ref().map_or(0, |query| query.len()) + request.authority.len();
         let mut key = Writer(Vec::with_capacity(expected + 64));
         key.bytes(uid.as_bytes());
         key.bytes(path.as_bytes());
+        // The root is an entry of its own, since its behaviour is chosen by the path asked for and may be another than
+        // the root object's; and the object is named, so that another one counts at once.
+        let object = self.effective_path(request);
+        if object != path {
+            key.tagged(Part::RootObject, object.as_bytes());
+        }
         // GET and HEAD share an entry; a cached OPTIONS has its own.
         if request.method == Method::OPTIONS {
             key.tag(Part::Options);
@@ -142,6 +148,7 @@ enum Part {
     Cookies = 7,
     AcceptEncoding = 8,
     Variant = 9,
+    RootObject = 10,
 }
 
 struct Writer(Vec<u8>);

@@ -41,9 +41,11 @@ pub const SLICE_BYTES: u64 = 1 << 20;
 pub const MAINTENANCE_BYTES: u64 = 8 << 20;
 /// A fill that nobody reads any more is finished when at most this much is left. Bytes.
 pub const FINISH_BYTES: u64 = 8 << 20;
+/// And for at most this long: a body that drips must not hold its place for ever.
+pub const FINISH_TIME: Duration = Duration::from_secs(30);
 /// How far a viewer may lag behind a fill that is not stored, bytes.
 pub const UNSTORED_WINDOW_BYTES: u64 = 4 << 20;
-/// A viewer that lags by the whole window this long is cut off.
+/// A viewer that lags by the whole window and reads less than a window in this time is cut off.
 pub const SLOW_VIEWER: Duration = Duration::from_secs(30);
 /// Most viewers that wait for one fill. Beyond it requests go to the origin on their own.
 pub const FOLLOWERS_PER_FILL: usize = 65_536;
@@ -66,6 +68,8 @@ pub const ORIGIN_CONNECTIONS: usize = 512;
 pub const ORIGIN_IDLE_CONNECTIONS: usize = 64;
 /// Requests that wait for a connection to one origin, per worker; beyond it 503.
 pub const ORIGIN_QUEUE: usize = 4_096;
+/// An idle connection that is not ready for a request this soon is not idle: another one is made.
+pub const ORIGIN_READY_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait for one of them.
 pub const ORIGIN_QUEUE_WAIT: Duration = Duration::from_secs(30);
 

@@ -84,6 +84,8 @@ struct State {
 #[derive(Debug, Default)]
 struct ReaderState {
     offset: u64,
+    /// Where it was when the writer began to wait.
+    mark: u64,
     waker: Option<Waker>,
     cut: bool,
 }
@@ -103,6 +105,19 @@ impl State {
         while self.pieces.front().is_some_and(|(offset, bytes)| offset + bytes.len() as u64 <= slowest) {
             self.pieces.pop_front();
         }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.windowed || self.slowest().is_none_or(|slowest| self.received - slowest < limits::UNSTORED_WINDOW_BYTES)
+    }
+
+    /// Ends the readers that lag by the whole window and have hardly moved since the writer began to wait.
+    fn cut_laggards(&mut self) {
+        let keep_from = self.received.saturating_sub(limits::UNSTORED_WINDOW_BYTES);
+        for reader in self.readers.iter_mut().flatten() {
+            reader.cut |= reader.offset <= keep_from && reader.offset - reader.mark < limits::UNSTORED_WINDOW_BYTES;
+        }
+        self.trim();
     }
 
     fn wake_readers(&mut self) -> Vec<Waker> {
@@ -145,7 +160,7 @@ impl Progress {
             let mut state = self.state();
             let held = state.held();
             let result = change(&mut state);
-            self.metrics.pinned_bytes.inc_by(state.held().cast_signed() - held.cast_signed());
+            self.metrics.fill_bytes.inc_by(state.held().cast_signed() - held.cast_signed());
             (result, state.wake_readers())
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -186,26 +201,38 @@ impl Progress {
         });
     }
 
-    /// Waits until the window has room. When it has none after [`limits::SLOW_VIEWER`], whoever lags is cut off.
+    /// Waits until the window has room. Whoever lags by the whole window and reads less than a window within
+    /// [`limits::SLOW_VIEWER`] is cut off; a steady reader, however slow, is waited for.
     pub(super) async fn room(&self) {
-        let has_room = std::future::poll_fn(|cx| {
-            let mut state = self.state();
-            let lag = |state: &State| state.slowest().map_or(0, |slowest| state.received - slowest);
-            if !state.windowed || lag(&state) < limits::UNSTORED_WINDOW_BYTES {
-                return Poll::Ready(());
+        loop {
+            if !self.begin_wait() {
+                return;
             }
-            state.writer = Some(cx.waker().clone());
-            Poll::Pending
-        });
-        if tokio::time::timeout(limits::SLOW_VIEWER, has_room).await.is_err() {
-            self.change(|state| {
-                let keep_from = state.received.saturating_sub(limits::UNSTORED_WINDOW_BYTES);
-                for reader in state.readers.iter_mut().flatten() {
-                    reader.cut |= reader.offset <= keep_from;
+            let has_room = std::future::poll_fn(|cx| {
+                let mut state = self.state();
+                if state.has_room() {
+                    return Poll::Ready(());
                 }
-                state.trim();
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
             });
+            if tokio::time::timeout(limits::SLOW_VIEWER, has_room).await.is_ok() {
+                return;
+            }
+            self.change(State::cut_laggards);
         }
+    }
+
+    /// Notes where every reader is. False: there is no need to wait.
+    fn begin_wait(&self) -> bool {
+        let mut state = self.state();
+        if state.has_room() {
+            return false;
+        }
+        for reader in state.readers.iter_mut().flatten() {
+            reader.mark = reader.offset;
+        }
+        true
     }
 
     /// Readers that still want the body.
@@ -239,7 +266,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         let held = self.state().held();
-        self.metrics.pinned_bytes.dec_by(held.cast_signed());
+        self.metrics.fill_bytes.dec_by(held.cast_signed());
     }
 }
 

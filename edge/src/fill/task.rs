@@ -12,6 +12,7 @@ use proxima_edge_core::origin_request::OriginRequest;
 use proxima_edge_core::outcome::NotStored;
 use proxima_edge_core::route::Route;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Permit;
 use super::progress::{FillHead, Head, Progress, ReadError};
@@ -112,7 +113,11 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             Some(Err(error)) => break Err(error.to_string()),
             None => break Ok(()),
         }
-        if intake.storing && intake.received > store.largest_body() {
+        // Fills hold what slow viewers have not read. Together they hold no more than the store may; beyond it each
+        // keeps only a window.
+        let crowded =
+            intake.received > limits::SLICE_BYTES && metrics.fill_bytes.get() > store.capacity().cast_signed();
+        if intake.storing && (crowded || intake.received > store.largest_body()) {
             // Its length was not announced, and now it is too large. Nobody new may join a body whose start is gone.
             intake.stop_storing().await;
             permit.unlist();
@@ -124,12 +129,12 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             unwanted_since = None;
             continue;
         }
-        let since = *unwanted_since.get_or_insert(intake.received);
+        let (since, left_at) = *unwanted_since.get_or_insert_with(|| (intake.received, Instant::now()));
         let left = match head.response.body_length {
             Some(length) => length.saturating_sub(intake.received),
             None => intake.received - since,
         };
-        if !intake.storing || left > limits::FINISH_BYTES {
+        if !intake.storing || left > limits::FINISH_BYTES || left_at.elapsed() > limits::FINISH_TIME {
             break Err("every viewer left".to_owned());
         }
     };

@@ -1,9 +1,9 @@
 //! Bodies of an exchange with an origin: the viewer's on its way there, the origin's on its way here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +39,8 @@ pub struct Upload {
     bytes: Cell<u64>,
     complete: Cell<bool>,
     failed: Cell<bool>,
+    abandoned: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Upload {
@@ -55,6 +57,16 @@ impl Upload {
     /// Whether all of it has passed.
     pub fn is_complete(&self) -> bool {
         self.complete.get()
+    }
+
+    /// Nobody waits for the rest to pass: the exchange is over.
+    pub(super) fn abandon(&self) {
+        if !self.complete.get() {
+            self.abandoned.set(true);
+            if let Some(waker) = self.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
     }
 
     /// Whether the viewer's side broke off.
@@ -96,6 +108,9 @@ pub enum UploadError {
     /// Nothing came for too long.
     #[error("the viewer's body paused for longer than {0:?}")]
     Stalled(Duration),
+    /// The response is complete, or nobody wants it any more.
+    #[error("the exchange was over before the request's body was")]
+    Abandoned,
 }
 
 impl Body for RequestBody {
@@ -105,7 +120,11 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Self::Viewer { incoming, upload, gap } = self.get_mut() else { return Poll::Ready(None) };
         loop {
+            if upload.abandoned.get() {
+                return Poll::Ready(Some(Err(UploadError::Abandoned)));
+            }
             let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                *upload.waker.borrow_mut() = Some(cx.waker().clone());
                 if !gap.is_over(cx) {
                     return Poll::Pending;
                 }

@@ -15,6 +15,7 @@ use proxima_edge_core::request::Scheme;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::body::Upload;
 use super::{OriginError, RequestBody};
 use crate::metrics::Metrics;
 
@@ -93,8 +94,13 @@ impl Pool {
     pub(super) async fn checkout(&self) -> Option<Sender> {
         loop {
             let Idle { mut sender, expires } = self.idle.borrow_mut().pop_back()?;
-            // Just after a body's last byte hyper needs one more poll of the connection until it is ready.
-            if Instant::now() < expires && !sender.is_closed() && sender.ready().await.is_ok() {
+            if Instant::now() >= expires || sender.is_closed() {
+                continue;
+            }
+            // Just after a body's last byte hyper needs one more poll of the connection until it is ready. An origin that
+            // does not read may keep it busy for longer.
+            let ready = tokio::time::timeout(limits::ORIGIN_READY_WAIT, sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
                 return Some(sender);
             }
         }
@@ -153,19 +159,30 @@ impl Drop for Waiting<'_> {
 /// A connection in use. Given back when the response is complete; dropped, it closes the connection.
 pub(super) struct Lease {
     sender: Option<Sender>,
+    /// The request's body, where it has one: until it has passed, the connection is not free.
+    upload: Option<Rc<Upload>>,
     pool: Rc<Pool>,
     keep_alive: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    pub(super) fn new(sender: Sender, pool: &Rc<Pool>, permit: OwnedSemaphorePermit, keep_alive: Duration) -> Self {
+    pub(super) fn new(
+        sender: Sender,
+        upload: Option<Rc<Upload>>,
+        pool: &Rc<Pool>,
+        permit: OwnedSemaphorePermit,
+        keep_alive: Duration,
+    ) -> Self {
         pool.metrics.origin_connections.inc();
-        Self { sender: Some(sender), pool: Rc::clone(pool), keep_alive, _permit: permit }
+        Self { sender: Some(sender), upload, pool: Rc::clone(pool), keep_alive, _permit: permit }
     }
 
-    /// The response is complete: keep the connection for the next request.
+    /// The response is complete: keep the connection for the next request, unless the request is still on its way.
     pub(super) fn give_back(mut self) {
+        if self.upload.as_ref().is_some_and(|upload| !upload.is_complete()) {
+            return;
+        }
         if let Some(sender) = self.sender.take() {
             self.pool.put_back(sender, self.keep_alive);
         }
@@ -174,6 +191,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // The permit goes with the lease, so the connection has to end too, and with it whatever is still uploaded.
+        if let Some(upload) = &self.upload {
+            upload.abandon();
+        }
         self.pool.metrics.origin_connections.dec();
     }
 }

@@ -21,6 +21,14 @@ pub struct State {
     pub highest_term: u64,
 }
 
+/// Makes sure, at the start, that configurations can be kept: else every later one would have to be refused.
+pub fn prepare(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let probe = folder.join(".probe");
+    File::create(&probe)?;
+    std::fs::remove_file(probe)
+}
+
 impl State {
     /// Checks the content hash. `text` is the configuration as it came, where that is known: either it or what this
     /// build understood of it has to match.

@@ -90,6 +90,9 @@ fn syntax_problem(source: &Source, error: &serde_yaml::Error) -> Problem {
         Some((head, rest)) if head.starts_with("line ") => rest,
         _ => text,
     };
+    // The reader's own words end in advice for programmers.
+    let repeated = text.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next());
+    let text = repeated.map_or_else(|| text.to_owned(), |key| format!("the key {key} is there twice; remove one"));
     let message = match (line, place) {
         (Some(line), Some(location)) => format!("cannot read {}:{line}:{}: {text}", source.file, location.column()),
         _ => format!("cannot read {}: {text}", source.file),

@@ -111,9 +111,22 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 }
 
 /// What a newcomer can do now. `urls` as in [`table`].
-pub fn hints(urls: &[(String, String)], manifest: &str) -> String {
-    let mut text =
-        String::from("\nTry it: the first answer of a zone comes from the origin, the next one from its cache.\n\n");
+pub fn hints(urls: &[(String, String)], manifest: &str, enabled: bool) -> String {
+    let mut text = if enabled {
+        tries(urls)
+    } else {
+        "\nIt is disabled: every request is answered 403 DistributionDisabled.\n".to_owned()
+    };
+    let _ = writeln!(text, "\nEdit {manifest} while this runs: a change is live on every edge without a restart.");
+    text.push_str("An error page names its reason; --access-log shows the details of every request.\n");
+    text.push_str("Ctrl-C stops everything.\n");
+    text
+}
+
+fn tries(urls: &[(String, String)]) -> String {
+    let mut text = String::from(
+        "\nTry it: the first answer of a zone comes from the origin, the next one, if it may be kept, from its cache.\n\n",
+    );
     let mut zones: Vec<&str> = Vec::new();
     for (zone, url) in urls {
         if zones.contains(&zone.as_str()) {
@@ -128,8 +141,6 @@ pub fn hints(urls: &[(String, String)], manifest: &str) -> String {
         }
         zones.push(zone);
     }
-    let _ = writeln!(text, "\nEdit {manifest} while this runs: a change is live on every edge without a restart.");
-    text.push_str("Ctrl-C stops everything.\n");
     text
 }
 
@@ -208,8 +219,14 @@ default/shop: Accepted=True Deployed=Unknown Ready=Unknown revision 3 on 3/4 edg
     }
 
     #[test]
+    fn the_hints_promise_nothing_of_a_disabled_distribution() {
+        let text = hints(&urls(), "shop.yaml", false);
+        assert!(text.contains("403 DistributionDisabled") && !text.contains("curl"), "{text}");
+    }
+
+    #[test]
     fn the_hints_name_each_zone_once() {
-        let text = hints(&urls(), "shop.yaml");
+        let text = hints(&urls(), "shop.yaml", true);
         assert_eq!(text.matches("curl").count(), 3, "{text}");
         assert!(text.contains("127.0.0.1:8080/   # zone a: X-Cache: Miss from proxima"), "{text}");
         assert!(!text.contains("8082"), "{text}");

@@ -90,6 +90,17 @@ fn methods_that_are_not_cached_are_passed_through() {
 }
 
 #[test]
+fn a_request_with_a_body_is_passed_through_since_the_key_does_not_know_it() {
+    let route = route(|distribution| {
+        distribution.default_behavior.cached_methods = CachedMethods::GetHeadOptions;
+        distribution.default_behavior.allowed_methods = AllowedMethods::Any;
+    });
+    let options = ViewerRequest { method: method("OPTIONS"), ..request("GET / HTTP/1.1") };
+    assert_eq!(route.uses_cache(&options), Ok(()));
+    assert_eq!(route.uses_cache(&ViewerRequest { has_body: true, ..options }), Err(Reason::MethodNotCached));
+}
+
+#[test]
 fn a_policy_without_lifetimes_caches_nothing() {
     check_use(disabled(), "GET / HTTP/1.1", Err(Reason::CachingDisabled));
     check_use(disabled(), "HEAD / HTTP/1.1", Err(Reason::CachingDisabled));

@@ -43,9 +43,14 @@ fn distributions_never_share() {
 }
 
 #[test]
-fn the_root_shares_its_key_with_the_default_root_object() {
-    let route = route(|distribution| distribution.default_root_object = Some("index.html".to_owned()));
-    check(&route, "GET / HTTP/1.1", "GET /index.html HTTP/1.1", true);
+fn the_root_is_an_entry_of_its_own_that_names_the_root_object() {
+    let with = |object: &str| route(|distribution| distribution.default_root_object = Some(object.to_owned()));
+    let route = with("index.html");
+    // `/` and `/index.html` may have different behaviours, and so different origins.
+    check(&route, "GET / HTTP/1.1", "GET /index.html HTTP/1.1", false);
+    check(&route, "GET / HTTP/1.1", "HEAD / HTTP/1.1", true);
+    let root = request("GET / HTTP/1.1");
+    assert_ne!(route.cache_key(&root), with("home.html").cache_key(&root), "another object counts at once");
     check(&route, "GET / HTTP/1.1", "GET /a/ HTTP/1.1", false);
     check(&route, "OPTIONS / HTTP/1.1", "OPTIONS /index.html HTTP/1.1", false);
 }

@@ -144,11 +144,11 @@ async fn a_window_holds_the_writer_back_until_the_slowest_reader_advances() {
         poll(&mut quick);
     }
     assert!(progress.room().now_or_never().is_none(), "the slow reader lags by the whole window");
-    assert_eq!(metrics.pinned_bytes.get(), 4 << 20);
+    assert_eq!(metrics.fill_bytes.get(), 4 << 20);
     poll(&mut slow);
     assert!(progress.room().now_or_never().is_some());
     progress.push(mib(1));
-    assert_eq!(metrics.pinned_bytes.get(), 4 << 20, "what all have read is forgotten");
+    assert_eq!(metrics.fill_bytes.get(), 4 << 20, "what all have read is forgotten");
     assert!(Progress::reader(&progress).is_none(), "the start is gone");
 }
 
@@ -166,14 +166,33 @@ async fn a_reader_that_lags_too_long_is_cut_off_and_the_others_go_on() {
     assert_eq!(poll(&mut quick), "pending");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_steady_reader_is_waited_for_however_far_behind() {
+    let (progress, _) = progress();
+    let mut slow = Progress::reader(&progress).unwrap();
+    for _ in 0..20 {
+        progress.push(mib(1));
+    }
+    progress.keep_window();
+    let reading = async {
+        // A window in a little less than the time allowed for one: it never stands still for as long.
+        for _ in 0..17 {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            assert_eq!(poll(&mut slow).len(), 1 << 20);
+        }
+    };
+    tokio::join!(progress.room(), reading);
+    assert_eq!(progress.readers(), 1);
+}
+
 #[test]
 fn what_is_pinned_is_counted_and_released() {
     let (progress, metrics) = progress();
     let reader = Progress::reader(&progress).unwrap();
     progress.push(mib(3));
-    assert_eq!(metrics.pinned_bytes.get(), 3 << 20);
+    assert_eq!(metrics.fill_bytes.get(), 3 << 20);
     drop(progress);
-    assert_eq!(metrics.pinned_bytes.get(), 3 << 20, "a reader holds it");
+    assert_eq!(metrics.fill_bytes.get(), 3 << 20, "a reader holds it");
     drop(reader);
-    assert_eq!(metrics.pinned_bytes.get(), 0);
+    assert_eq!(metrics.fill_bytes.get(), 0);
 }
