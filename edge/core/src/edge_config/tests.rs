@@ -96,3 +96,10 @@ fn names_in_json_are_stable() {
     assert_eq!(serde_json::to_value(Selection::AllExcept(vec!["b".to_owned()])).unwrap(), json!({"allExcept": ["b"]}));
     assert_eq!(document["distributions"][0]["origins"][0]["connectionTimeoutMs"], 10_000);
 }
+
+#[test]
+fn the_example_is_a_configuration_that_can_be_served() {
+    let config: EdgeConfig = serde_json::from_str(include_str!("../../../examples/edge-config.json")).unwrap();
+    let plan = crate::plan::Plan::compile(&config).unwrap();
+    assert_eq!(plan.distributions.len(), 1);
+}
