@@ -119,6 +119,34 @@ async fn sigterm_lets_requests_in_progress_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
+async fn a_worker_without_viewers_goes_on_with_what_viewers_of_others_read() {
+    // Which worker a connection comes to is chance; that all eight pairs share one is not.
+    for _ in 0..8 {
+        let gate = Gate::closed();
+        let origin = gated(&gate).await;
+        let mut edge = Edge::serve(&config::site(origin.address)).await;
+        let mut leader = edge.viewer().await;
+        leader.send_get("/last", "").await;
+        gate.arrived(1).await;
+        let mut follower = edge.viewer().await;
+        follower.send_get("/last", "").await;
+        edge.metric_reaches("proxima_edge_fill_waiters", |waiters| waiters == 1.0).await;
+        drop(leader);
+        edge.metric_reaches("proxima_edge_connections", |viewers| viewers == 1.0).await;
+        edge.process.signal("TERM");
+        wait_until("nobody can connect any more", async || match Wire::connect(edge.http).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("somebody can".to_owned()),
+        })
+        .await;
+        gate.open();
+        follower.response("GET").await.expect("Hit", "answer");
+        assert!(edge.process.ended().await.success());
+        assert_eq!(origin.requests(), 1);
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_standard_input_ends_the_edge() {
     let origin = Origin::answering(|_| Reply::ok("answer")).await;
     let mut edge = Edge::serve(&config::site(origin.address)).await;

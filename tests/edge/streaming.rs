@@ -1,7 +1,7 @@
 //! Bodies reach viewers as the origin sends them, whole or visibly cut.
 
 use proxima_tests::viewer::Viewer;
-use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config};
+use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
 async fn crowd(edge: &Edge, count: usize, path: &str) -> Vec<Viewer> {
     let mut viewers = Vec::new();
@@ -52,6 +52,41 @@ async fn every_viewer_has_the_first_chunk_before_the_second_is_released() {
     }
     assert_eq!(origin.requests(), 1);
     edge.get("/stream").await.expect("Hit", "firstsecond");
+}
+
+#[tokio::test]
+async fn who_comes_when_a_body_is_no_longer_fresh_asks_for_itself() {
+    let rest = Gate::closed();
+    let gate = rest.clone();
+    let origin = Origin::start(move |mut exchange: Exchange| {
+        let rest = gate.clone();
+        async move {
+            exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            exchange.chunk("first").await;
+            rest.pass().await;
+            exchange.chunk("").await;
+            Some(exchange)
+        }
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let mut early = edge.viewer().await;
+    early.send_get("/stream", "").await;
+    assert_eq!(early.head().await.status(), 200);
+    // Within its second the body is shared; after it, it is not.
+    wait_until("a viewer is no longer given the old body", async || {
+        let mut late = edge.viewer().await;
+        late.send_get("/stream", "").await;
+        late.head().await;
+        match origin.requests() {
+            1 => Err("it was".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    rest.open();
+    assert_eq!(early.wire.chunk().await.as_deref(), Some(&b"first"[..]));
+    assert_eq!(early.wire.chunk().await.as_deref(), Some(&b""[..]));
 }
 
 /// An origin that sends `head` and half a body, and ends in some bad way once `cut` is passed.
