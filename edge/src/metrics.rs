@@ -38,7 +38,7 @@ pub struct Metrics {
     pub fills: Gauge<i64, AtomicI64>,
     /// Requests sent to origins.
     pub origin_requests: Counter,
-    /// Connections to origins, idle ones too.
+    /// Connections to origins in use.
     pub origin_connections: Gauge<i64, AtomicI64>,
     origin_errors: Arc<ByIndex>,
 
@@ -133,7 +133,7 @@ impl Metrics {
             fill_waiters: gauge(&mut r, "fill_waiters", "Viewers that wait for a fetch that another one began"),
             fills: gauge(&mut r, "fills", "Fetches in progress whose result may be shared"),
             origin_requests: counter(&mut r, "origin_requests", "Requests sent to origins"),
-            origin_connections: gauge(&mut r, "origin_connections", "Connections to origins, idle ones too"),
+            origin_connections: gauge(&mut r, "origin_connections", "Connections to origins in use"),
             origin_errors: by_index(
                 &mut r,
                 ORIGIN_ERRORS,
