@@ -5,15 +5,15 @@
 //! it has acknowledged. This module does not talk to anybody; `control` does.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use proxima_edge_core::edge_config::{EdgeConfig, FEATURES};
+use proxima_edge_core::edge_config::EdgeConfig;
 use proxima_edge_core::limits;
 use proxima_edge_core::link::{Envelope, LinkRefusal, LinkRefusalReason, Serving};
-use proxima_edge_core::plan::{Plan, Problem};
+use proxima_edge_core::plan::{Plan, Problem, unknown_features};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -28,7 +28,6 @@ use state_file::{Loaded, State};
 /// The configuration in force, and how it came to be.
 pub struct PlanSource {
     plan: ArcSwapOption<Plan>,
-    configured: AtomicBool,
     epoch: AtomicU64,
     /// Held while a message of an operator is judged, so that they take effect one after the other.
     link: Mutex<Link>,
@@ -105,7 +104,6 @@ impl PlanSource {
         let facts = ReadyFacts { alone_since: clock.uptime(), ..ReadyFacts::default() };
         Self {
             plan: ArcSwapOption::empty(),
-            configured: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             link: Mutex::new(Link { state_path, state: None, highest_term: 0, facts }),
             clock,
@@ -137,11 +135,6 @@ impl PlanSource {
     /// The plan in force; none before the first valid configuration.
     pub fn current(&self) -> Option<Arc<Plan>> {
         self.plan.load_full()
-    }
-
-    /// Whether there is a plan. Cheaper than [`PlanSource::current`].
-    pub fn is_configured(&self) -> bool {
-        self.configured.load(Ordering::Relaxed)
     }
 
     /// The invalidation epoch. Read it before a request goes to the origin.
@@ -231,7 +224,6 @@ impl PlanSource {
         self.metrics.configured_at.set(number(seconds));
         self.epoch.fetch_max(epoch, Ordering::AcqRel);
         self.plan.store(Some(Arc::new(plan)));
-        self.configured.store(true, Ordering::Release);
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
@@ -284,8 +276,7 @@ impl Link {
 
 /// Proves a configuration, features first: what this build does not know it must not half honour.
 fn compile(config: &EdgeConfig) -> Result<Plan, LinkRefusal> {
-    let unknown: Vec<&str> =
-        config.requires.iter().map(String::as_str).filter(|name| !FEATURES.contains(name)).collect();
+    let unknown = unknown_features(config);
     if !unknown.is_empty() {
         let detail = format!("this edge does not know: {}", unknown.join(", "));
         return Err(refusal(LinkRefusalReason::UnknownFeature, detail));
@@ -294,7 +285,7 @@ fn compile(config: &EdgeConfig) -> Result<Plan, LinkRefusal> {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     lines.join("; ")
 }
 

@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -179,16 +179,8 @@ struct Shared {
 async fn serve_http1(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.half_close(false).header_read_timeout(None).max_buf_size(limits::HEAD_BUFFER_BYTES);
-    let mut http = pin!(builder.serve_connection(TokioIo::new(io), service(shared)));
-    let mut told = false;
-    poll_fn(|context| {
-        if registration.is_draining(context) && !told {
-            told = true;
-            http.as_mut().graceful_shutdown();
-        }
-        http.as_mut().poll(context)
-    })
-    .await
+    let http = builder.serve_connection(TokioIo::new(io), service(shared));
+    until_end(http, registration, |http| http.graceful_shutdown()).await
 }
 
 async fn serve_http2(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
@@ -202,14 +194,23 @@ async fn serve_http2(shared: Shared, registration: &Registration, io: Guarded<Tc
         .max_local_error_reset_streams(HTTP2_ERROR_RESETS)
         .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
         .header_table_size(HTTP2_TABLE_BYTES);
-    let mut http = pin!(builder.serve_connection(TokioIo::new(io), service(shared)));
+    let http = builder.serve_connection(TokioIo::new(io), service(shared));
+    until_end(http, registration, |http| http.graceful_shutdown()).await
+}
+
+/// Drives a connection to its end; when the drain begins it is told once to finish what it has.
+async fn until_end<C>(connection: C, registration: &Registration, finish: impl Fn(Pin<&mut C>)) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
     let mut told = false;
     poll_fn(|context| {
         if registration.is_draining(context) && !told {
             told = true;
-            http.as_mut().graceful_shutdown();
+            finish(connection.as_mut());
         }
-        http.as_mut().poll(context)
+        connection.as_mut().poll(context)
     })
     .await
 }

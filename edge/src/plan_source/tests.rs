@@ -77,7 +77,7 @@ fn newer_copy_of_the_same_uid_wins_and_the_boot_copy_of_another_uid() {
         }
         let source = home.open();
         assert_eq!(served(&source), expected.map(|(uid, revision)| (uid.to_owned(), revision)), "{name}");
-        assert_eq!(source.is_configured(), expected.is_some(), "{name}");
+        assert_eq!(source.current().is_some(), expected.is_some(), "{name}");
     }
 }
 
@@ -176,7 +176,7 @@ fn configuration_that_cannot_be_written_is_not_served() {
     fs::remove_dir_all(home.folder.path().join("state")).unwrap();
     assert_eq!(reason(source.install(envelope("a", 1, 1), None)), LinkRefusalReason::StateNotWritten);
     assert_eq!(served(&source), None);
-    assert!(!source.is_configured());
+    assert!(source.current().is_none());
     fs::create_dir(home.folder.path().join("state")).unwrap();
     source.install(envelope("a", 1, 1), None).unwrap();
 }
