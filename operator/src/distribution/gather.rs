@@ -12,7 +12,7 @@ use proxima_crds::conditions::Reason;
 use serde_json::Value;
 
 use super::manifest::{Document, parse_documents};
-use super::validate::{Gathered, Problem, ServiceName, Settings, Source};
+use super::validate::{Gathered, Problem, ServiceName, Services, Settings, Source};
 use crate::args::ServiceSelector;
 use crate::limits;
 
@@ -193,7 +193,11 @@ impl LocalServices {
             let namespace = who.namespace.clone().unwrap_or_else(|| namespace.to_owned());
             (ServiceName { namespace, name: who.name.clone() }, address.clone())
         });
-        Settings { cluster_domain: self.cluster_domain.clone(), services: services.collect(), local: true }
+        Settings {
+            cluster_domain: self.cluster_domain.clone(),
+            services: Services::Local(services.collect()),
+            ca_bundles: BTreeMap::new(),
+        }
     }
 }
 
@@ -292,7 +296,8 @@ mod tests {
         };
         let address = |namespace: &str| {
             let name = ServiceName { namespace: namespace.to_owned(), name: "api".to_owned() };
-            services.settings_for(namespace).services[&name].clone()
+            let Services::Local(addresses) = services.settings_for(namespace).services else { panic!("local") };
+            addresses[&name].clone()
         };
         assert_eq!((address("web").as_str(), address("shop").as_str()), ("full:1", "bare:1"));
     }

@@ -19,7 +19,7 @@ use proxima_edge_core::edge_config::{self as edge, CacheConfig, CachePolicyConfi
 use super::{
     managed_policies::{managed, unmanaged},
     schema::Fault,
-    validate::{ServiceName, Settings},
+    validate::{ServiceName, Services, Settings},
 };
 
 /// Who a Distribution is.
@@ -246,7 +246,10 @@ fn server(origin: &Origin, who: &Identity, settings: &Settings) -> Server {
     let service = ServiceName { namespace: who.namespace.clone(), name: name.to_owned() };
     Server {
         host: format!("{}.{}.svc.{}", service.name, service.namespace, settings.cluster_domain),
-        connect_to: settings.services.get(&service).cloned(),
+        connect_to: match &settings.services {
+            Services::Local(addresses) => addresses.get(&service).cloned(),
+            Services::Cluster(_) => None,
+        },
         protocol_policy: edge::OriginProtocolPolicy::HttpOnly,
         http_port: port,
         https_port: 443,
@@ -259,7 +262,7 @@ fn service_hosts(who: &Identity, settings: &Settings) -> Vec<String> {
     let service = format!("{}-edge.{}", who.name, who.namespace);
     let domain = &settings.cluster_domain;
     let mut hosts = vec![format!("{service}.svc.{domain}"), format!("{service}.svc"), service];
-    if settings.local {
+    if settings.is_local() {
         hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }
     hosts

@@ -53,10 +53,35 @@ pub struct ServiceName {
 pub struct Settings {
     /// DNS domain of the cluster, such as `cluster.local`.
     pub cluster_domain: String,
-    /// Where to connect, `HOST:PORT`, instead of resolving a Service.
-    pub services: BTreeMap<ServiceName, String>,
-    /// There is no cluster: every Service has to be in `services`, and viewers come to this machine by loopback names.
-    pub local: bool,
+    /// The Services that origins may be.
+    pub services: Services,
+    /// Data of the ConfigMaps in the Distribution's namespace that it refers to and that exist, by name.
+    pub ca_bundles: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Settings {
+    /// There is no cluster, and viewers come to this machine by loopback names.
+    pub fn is_local(&self) -> bool {
+        matches!(self.services, Services::Local(_))
+    }
+}
+
+/// The Services that origins may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Services {
+    /// There is no cluster: where on this machine each is, `HOST:PORT`.
+    Local(BTreeMap<ServiceName, String>),
+    /// Those of the cluster that the Distribution refers to and that exist.
+    Cluster(BTreeMap<ServiceName, ServiceFacts>),
+}
+
+/// What judgement needs to know of a Service of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// Numbers of its TCP ports.
+    pub ports: Vec<u16>,
+    /// It is of type ExternalName: a name for some host, reached on whatever port that host has.
+    pub external_name: bool,
 }
 
 /// An object and all that its judgement needs.

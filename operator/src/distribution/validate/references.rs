@@ -7,7 +7,7 @@ use proxima_crds::{
     v1alpha1::{CustomHeader, DistributionSpec},
 };
 
-use super::{ServiceName, Settings};
+use super::{ServiceName, Services, Settings};
 use crate::distribution::{
     schema::{Fault, nearest},
     translate::Identity,
@@ -22,8 +22,8 @@ pub(super) fn check(spec: &DistributionSpec, who: &Identity, settings: &Settings
     for (index, origin) in spec.origins.iter().enumerate() {
         header_names(&origin.custom_headers, index, &mut faults);
     }
-    if settings.local {
-        mapped_services(spec, who, settings, &mut faults);
+    if let Services::Local(services) = &settings.services {
+        mapped_services(spec, who, services, &mut faults);
     }
     faults
 }
@@ -88,11 +88,16 @@ fn header_names(headers: &[CustomHeader], origin: usize, faults: &mut Vec<Fault>
     }
 }
 
-fn mapped_services(spec: &DistributionSpec, who: &Identity, settings: &Settings, faults: &mut Vec<Fault>) {
+fn mapped_services(
+    spec: &DistributionSpec,
+    who: &Identity,
+    services: &BTreeMap<ServiceName, String>,
+    faults: &mut Vec<Fault>,
+) {
     for (index, origin) in spec.origins.iter().enumerate() {
         let Some(service) = &origin.service else { continue };
         let name = ServiceName { namespace: who.namespace.clone(), name: service.name.to_string() };
-        if !settings.services.contains_key(&name) {
+        if !services.contains_key(&name) {
             let message = format!(
                 "there is no cluster in which to find Service {}/{}; say where it is with --origin {}=URL, or serve a \
                  folder as it with --serve DIR={}",

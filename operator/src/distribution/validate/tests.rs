@@ -65,7 +65,8 @@ fn without(pointer: &str) -> Value {
 }
 
 fn settings(local: bool) -> Settings {
-    Settings { cluster_domain: "cluster.local".into(), services: BTreeMap::new(), local }
+    let services = if local { Services::Local(BTreeMap::new()) } else { Services::Cluster(BTreeMap::new()) };
+    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new() }
 }
 
 fn judged(value: Value) -> Result<Validated, Vec<Problem>> {

@@ -125,7 +125,8 @@ fn the_largest_lists_are_accepted() {
 #[test]
 fn in_local_mode_a_mapped_service_is_connected_to() {
     let mut settings = settings(true);
-    settings.services.insert(ServiceName { namespace: "web".into(), name: "api".into() }, "127.0.0.1:9".into());
+    let api = ServiceName { namespace: "web".into(), name: "api".into() };
+    settings.services = Services::Local(BTreeMap::from([(api, "127.0.0.1:9".into())]));
     let gathered = Gathered { source: Source::default(), value: manifest(), text: String::new(), settings };
     let validated = validate(&gathered).unwrap();
     assert_eq!(validated.config.distributions[0].origins[1].connect_to.as_deref(), Some("127.0.0.1:9"));
