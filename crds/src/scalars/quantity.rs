@@ -65,7 +65,10 @@ impl CpuQuantity {
         };
         let millis = match (self.0.strip_suffix('m'), self.0.split_once('.')) {
             (Some(millis), _) => digits(millis, 7)?,
-            (None, Some((whole, part))) => digits(whole, 4)? * 1_000 + digits(&format!("{part:0<3}"), 3)?,
+            (None, Some((whole, part))) => {
+                digits(part, 3)?;
+                digits(whole, 4)? * 1_000 + digits(&format!("{part:0<3}"), 3)?
+            }
             (None, None) => digits(&self.0, 4)? * 1_000,
         };
         if millis == 0 { Err(fault()) } else { Ok(millis) }
