@@ -32,7 +32,7 @@ mod rules;
 mod size;
 
 /// Where a document stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// Path of the file, as it was given.
     pub file: String,
