@@ -22,5 +22,6 @@ pub mod translate;
 pub mod validate;
 
 pub mod build;
+pub mod sizing;
 
 pub mod status;

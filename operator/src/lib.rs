@@ -18,7 +18,10 @@ pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod local;
+pub mod names;
+pub mod quantity;
 pub mod run;
+pub mod zones;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -40,6 +40,33 @@ pub const PROBE_READY: Duration = Duration::from_secs(1);
 /// A readiness probe must be answered after this.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Edges in a zone of a cluster when nobody says otherwise: one may be restarted or drained while the other serves.
+pub const EDGES_PER_ZONE: u32 = 2;
+/// Processor that an edge asks for when its Distribution does not say: enough to be scheduled fairly.
+pub const EDGE_CPU_REQUEST: &str = "100m";
+/// Bytes of an edge's state folder: two copies of the largest configuration, with room to spare.
+pub const EDGE_STATE_BYTES: u64 = 16 << 20;
+/// Old ReplicaSets that are kept of a Deployment, to look at.
+pub const EDGE_HISTORY: i32 = 2;
+/// An edge goes on for this long after it was asked to end, seconds: Services need it to send viewers elsewhere.
+pub const EDGE_PRE_STOP_SECONDS: i64 = 5;
+/// An edge finishes requests for this long, seconds; its own setting.
+pub const EDGE_DRAIN_SECONDS: i64 = 30;
+/// An edge's Pod is killed after this, seconds: pause and drain, and a margin for a busy node.
+pub const EDGE_TERMINATION_SECONDS: i64 = EDGE_PRE_STOP_SECONDS + EDGE_DRAIN_SECONDS + 10;
+/// Seconds between two looks at whether an edge lives.
+pub const EDGE_LIVENESS_PERIOD_SECONDS: i32 = 10;
+/// Seconds that such a look may take: a busy edge is slow, not dead.
+pub const EDGE_LIVENESS_TIMEOUT_SECONDS: i32 = 5;
+/// Looks in a row that must fail before an edge is restarted: more than a minute, since a restart loses its cache.
+pub const EDGE_LIVENESS_FAILURES: i32 = 7;
+/// Seconds between two looks at whether an edge can serve: it says so itself the moment it has its configuration.
+pub const EDGE_READINESS_PERIOD_SECONDS: i32 = 2;
+/// Seconds that such a look may take.
+pub const EDGE_READINESS_TIMEOUT_SECONDS: i32 = 2;
+/// Looks in a row that must fail before viewers are sent elsewhere.
+pub const EDGE_READINESS_FAILURES: i32 = 3;
+
 /// Changes of the manifest within this time are read as one: editors write in several steps.
 pub const WATCH_SETTLE: Duration = Duration::from_millis(50);
 /// The manifest is also looked at this often, for file systems that notify nobody.
