@@ -9,7 +9,6 @@ mod ownership;
 
 use serde_json::{Map, Value};
 
-pub use self::ownership::adoption;
 use crate::quantity;
 
 /// Lists whose elements have an identity: the name of the list and the fields that make it, as far as an element has

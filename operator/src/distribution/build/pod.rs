@@ -35,6 +35,12 @@ const ADMIN_PORT_NAME: &str = "admin";
 const USER: i64 = 65_532;
 /// Mode of mounted files, octal 440: the group is the edge's, nobody else reads keys.
 const FILE_MODE: i32 = 0o440;
+
+// The pause and the drain fit into the time before an edge is killed, and an edge that answers nothing is not restarted
+// within a minute: its cache would be lost for what may be a busy node.
+const _: () = assert!(limits::EDGE_TERMINATION_SECONDS > limits::EDGE_PRE_STOP_SECONDS + limits::EDGE_DRAIN_SECONDS);
+const _: () = assert!((limits::EDGE_LIVENESS_FAILURES - 1) * limits::EDGE_LIVENESS_PERIOD_SECONDS >= 60);
+
 /// Folders that are mounted: name of the volume and path.
 const BOOT: (&str, &str) = ("boot", "/etc/proxima/boot");
 const LINK: (&str, &str) = ("link", "/etc/proxima/link");
@@ -297,15 +303,5 @@ mod tests {
             json!({"requests": {"memory": "1Gi"}}),
             json!({"limits": {"memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "1Gi"}}),
         );
-    }
-
-    #[test]
-    fn the_grace_period_covers_the_pause_and_the_drain() {
-        assert!(limits::EDGE_TERMINATION_SECONDS > limits::EDGE_PRE_STOP_SECONDS + limits::EDGE_DRAIN_SECONDS);
-    }
-
-    #[test]
-    fn an_edge_that_answers_nothing_is_not_restarted_within_a_minute() {
-        assert!((limits::EDGE_LIVENESS_FAILURES - 1) * limits::EDGE_LIVENESS_PERIOD_SECONDS >= 60);
     }
 }

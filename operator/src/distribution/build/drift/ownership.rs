@@ -3,7 +3,7 @@
 //! Only where users can take something away is asked whether something was left over ([`REMOVABLE`]). Whoever creates
 //! an object owns the server's defaults in it too; elsewhere these would look like something that we want no more.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{find, keys_of};
 use crate::labels::MANAGER;
@@ -111,40 +111,4 @@ fn element<'a>(list: &'a Value, name: &str, identity: &Value) -> &'a Value {
 
 fn equal<'a>(list: &'a Value, value: &Value) -> &'a Value {
     list.as_array().and_then(|list| list.iter().find(|element| *element == value)).unwrap_or(&Value::Null)
-}
-
-/// The JSON patch after which applying can take away again what we gave an object when we created it; none where it can
-/// already.
-///
-/// Server-side apply takes away only what an earlier *apply* of the same manager had given. What we created by POST we
-/// own by an *update*; that entry has to become one of apply first. The patch fails with a conflict if the object has
-/// changed meanwhile.
-pub fn adoption(live: &Value) -> Option<Value> {
-    let (updates, mut entries): (Vec<_>, Vec<_>) =
-        entries(live).cloned().partition(|entry| is_ours(entry) && entry["operation"] == "Update");
-    let mut adopted = updates.first()?.clone();
-    adopted["operation"] = "Apply".into();
-    for entry in &updates[1..] {
-        merge(&mut adopted["fieldsV1"], &entry["fieldsV1"]);
-    }
-    entries.retain(|entry| {
-        let is_applied = is_ours(entry) && entry["operation"] == "Apply";
-        if is_applied {
-            merge(&mut adopted["fieldsV1"], &entry["fieldsV1"]);
-        }
-        !is_applied
-    });
-    entries.push(adopted);
-    Some(json!([
-        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-    ]))
-}
-
-/// What one of both owns.
-fn merge(into: &mut Value, from: &Value) {
-    let (Value::Object(into), Value::Object(from)) = (into, from) else { return };
-    for (key, value) in from {
-        merge(into.entry(key.clone()).or_insert_with(|| json!({})), value);
-    }
 }
