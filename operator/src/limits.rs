@@ -73,6 +73,12 @@ pub const WATCH_SETTLE: Duration = Duration::from_millis(50);
 pub const WATCH_POLL: Duration = Duration::from_secs(5);
 /// Largest manifest file, bytes: an API server takes objects of at most 1.5 MiB, and a file may hold several.
 pub const MANIFEST_BYTES: u64 = 16 << 20;
+/// Longest message of a condition, bytes: people read it in a terminal, and every change of it is a write.
+pub const CONDITION_MESSAGE_BYTES: usize = 1_900;
+/// Longest of the texts that such a message is made of, bytes, so that one does not hide the others.
+pub const CONDITION_TEXT_BYTES: usize = 450;
+/// Texts that such a message has; the rest are counted.
+pub const CONDITION_TEXTS: usize = 4;
 /// Changes of status within this time are shown as one.
 pub const STATUS_SETTLE: Duration = Duration::from_millis(150);
 
