@@ -97,11 +97,12 @@ async fn converse(tls: TlsStream<TcpStream>, heard: mpsc::Sender<Heard>) {
 }
 
 fn acceptor(keys: &Keys, operator_pin: &str) -> TlsAcceptor {
+    let (certificate, key) = keys.der();
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_client_cert_verifier(Arc::new(PinnedClient(operator_pin.to_owned())))
-        .with_single_cert(vec![keys.certificate_der()], keys.key_der().unwrap())
+        .with_single_cert(vec![certificate], key)
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }
