@@ -90,3 +90,16 @@ pub const ADMIN_CONNECTION: Duration = Duration::from_secs(600);
 pub const ADMIN_HEAD_BYTES: usize = 8 << 10;
 /// After an error of accepting a connection none is accepted for this long.
 pub const ADMIN_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Events that wait to be published; more are dropped.
+pub const EVENTS_QUEUED: usize = 1_024;
+/// Events that an object may have in quick succession.
+pub const EVENTS_BURST: u32 = 20;
+/// After the burst, an object may have one more event each time this has passed.
+pub const EVENT_RECOVERY: Duration = Duration::from_secs(60);
+/// Objects whose recent events are counted; 64 bytes each.
+pub const EVENTS_OBJECTS: usize = 16_384;
+/// Longest note of an event, bytes: the API server takes no more.
+pub const EVENT_NOTE_BYTES: usize = 1_024;
+/// Longest name of a reporting process, bytes: the API server takes no more.
+pub const EVENT_INSTANCE_BYTES: usize = 128;

@@ -3,8 +3,12 @@
 
 pub mod admin;
 pub mod client;
+pub mod events;
 pub mod hub;
 pub mod metrics;
 pub mod pods;
 pub mod secrets;
 pub mod term;
+
+#[cfg(test)]
+mod script;
