@@ -84,3 +84,18 @@ impl Edges {
         Ok(tls)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_of_one_pin_share_their_tls_settings_while_any_uses_them() {
+        let mut edges = Edges::new(Keys::generate("operator").unwrap(), mpsc::channel(1).0, Timings::default());
+        let (first, second) = (edges.tls("a").unwrap(), edges.tls("a").unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+        drop((first, second));
+        edges.tls("b").unwrap();
+        assert!(!edges.tls.contains_key("a"), "nothing is kept of pins that are gone");
+    }
+}

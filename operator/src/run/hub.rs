@@ -30,6 +30,7 @@ pub struct Hub(Arc<Shared>);
 
 struct Shared {
     term: u64,
+    control_port: u16,
     news: Arc<Board>,
     metrics: Metrics,
     state: Mutex<State>,
@@ -103,10 +104,10 @@ impl News {
 impl Hub {
     /// No links yet. `keys` are the operator's client keys; `term` is put into everything that is published.
     pub fn new(keys: Keys, term: u64, metrics: Metrics) -> (Self, News) {
-        Self::with_timings(keys, term, metrics, Timings::default())
+        Self::with_timings(keys, term, metrics, Timings::default(), CONTROL_PORT)
     }
 
-    fn with_timings(keys: Keys, term: u64, metrics: Metrics, timings: Timings) -> (Self, News) {
+    fn with_timings(keys: Keys, term: u64, metrics: Metrics, timings: Timings, port: u16) -> (Self, News) {
         let (sender, reports) = mpsc::channel(limits::EDGE_EVENTS);
         let news = Arc::<Board>::default();
         let state = State {
@@ -115,7 +116,8 @@ impl Hub {
             owners: HashMap::new(),
             incarnations: 0,
         };
-        let shared = Arc::new(Shared { term, news: Arc::clone(&news), metrics, state: Mutex::new(state) });
+        let shared =
+            Arc::new(Shared { term, control_port: port, news: Arc::clone(&news), metrics, state: Mutex::new(state) });
         tokio::spawn(read(reports, Arc::downgrade(&shared)));
         (Self(shared), News(news))
     }
@@ -134,7 +136,8 @@ impl Hub {
         }
         let mut gone = std::mem::take(&mut crowd.edges);
         for pod in pods {
-            let Some(address) = control_address(&pod) else { continue };
+            let Some(address) = pod.address.filter(|_| pod.is_link_target()) else { continue };
+            let address = SocketAddr::new(address, self.0.control_port);
             let member = match gone.remove(&pod.name) {
                 Some(member) if member.uid == pod.uid && member.address == address => member,
                 other => {
@@ -359,10 +362,6 @@ fn release(links: &mut Edges, owners: &mut HashMap<String, ObjectName>, distribu
 /// Names of Pods are unique in their namespace.
 fn target_name(distribution: &ObjectName, pod: &str) -> String {
     format!("{}/{pod}", distribution.namespace)
-}
-
-fn control_address(pod: &EdgePod) -> Option<SocketAddr> {
-    pod.address.filter(|_| pod.is_link_target()).map(|address| SocketAddr::new(address, CONTROL_PORT))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
