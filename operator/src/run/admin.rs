@@ -100,6 +100,13 @@ impl Health {
         state.watches.iter().filter(|(_, watch)| is_stuck(watch)).map(|(resource, _)| *resource).collect()
     }
 
+    /// As if the watch of `resource` had done nothing for too long.
+    #[cfg(test)]
+    pub(super) fn age(&self, resource: &str) {
+        let past = clock::instant() - limits::WATCH_STUCK - std::time::Duration::from_secs(1);
+        self.state().watches.get_mut(resource).expect("it is registered").last_progress = past;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change is whole after every statement, so a poisoned state is a good one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
