@@ -48,9 +48,12 @@ impl Health {
         self.state().start = Some(obstacle.to_owned());
     }
 
-    /// Nothing stands in the way of the start any more. To be called after the watches are registered.
+    /// Nothing stands in the way of the start any more.
     pub fn unblocked(&self) {
-        self.state().start = None;
+        let mut state = self.state();
+        state.start = None;
+        // They could not begin before.
+        state.watches.values_mut().for_each(|watch| watch.last_progress = clock::instant());
     }
 
     /// There is a watch of `resource` from now on: readiness waits for it, and liveness looks after it.
@@ -90,12 +93,17 @@ impl Health {
             Some(error) => format!("watch of {resource}: {error}"),
             None => format!("watch of {resource}"),
         });
-        state.start.iter().cloned().chain(watches).collect()
+        let none = state.watches.is_empty().then(|| "the watches".to_owned());
+        state.start.clone().or(none).into_iter().chain(watches).collect()
     }
 
-    /// Watches that did nothing for longer than any of them may be quiet: their task hangs.
+    /// Watches that did nothing for longer than any of them may be quiet: their task hangs. None before they could begin:
+    /// to be started again does not make the API server reachable.
     pub fn stuck(&self, now: Instant) -> Vec<&'static str> {
         let state = self.state();
+        if state.start.is_some() {
+            return Vec::new();
+        }
         let is_stuck = |watch: &Watch| now.saturating_duration_since(watch.last_progress) > limits::WATCH_STUCK;
         state.watches.iter().filter(|(_, watch)| is_stuck(watch)).map(|(resource, _)| *resource).collect()
     }

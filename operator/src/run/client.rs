@@ -39,24 +39,30 @@ impl CallError {
         }
     }
 
+    /// By the code, not by the reason: what is no answer of the API server itself, such as that of a group which does not
+    /// exist, has no reason.
+    fn has_code(&self, code: http::StatusCode) -> bool {
+        self.status().is_some_and(|status| status.code == code.as_u16())
+    }
+
     /// There is no such object, or no such kind.
     pub fn is_not_found(&self) -> bool {
-        self.status().is_some_and(Status::is_not_found)
+        self.has_code(http::StatusCode::NOT_FOUND)
     }
 
     /// Somebody else was there first: a changed object, a taken name, or fields that another manager owns.
     pub fn is_conflict(&self) -> bool {
-        self.status().is_some_and(|status| status.is_conflict() || status.is_already_exists())
+        self.has_code(http::StatusCode::CONFLICT)
     }
 
     /// A permission is missing.
     pub fn is_forbidden(&self) -> bool {
-        self.status().is_some_and(Status::is_forbidden)
+        self.has_code(http::StatusCode::FORBIDDEN)
     }
 
     /// The API server finds the object invalid, such as one whose fixed fields would change.
     pub fn is_invalid(&self) -> bool {
-        self.status().is_some_and(Status::is_invalid)
+        self.has_code(http::StatusCode::UNPROCESSABLE_ENTITY)
     }
 }
 
@@ -74,12 +80,29 @@ impl fmt::Display for CallError {
             }
             // The API server's own sentence, without what the library puts around it.
             (Self::Kube(_), Some(status)) if !status.message.is_empty() => formatter.write_str(&status.message),
-            (Self::Kube(error), _) => write!(formatter, "{error}"),
+            (Self::Kube(error), _) => match &**error {
+                kube::Error::Service(error) => formatter.write_str(&chain(&**error)),
+                error => formatter.write_str(&chain(error)),
+            },
         }
     }
 }
 
 impl std::error::Error for CallError {}
+
+/// The whole chain of causes, each once: the first links say no more than that something failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let link = error.to_string();
+        if !text.contains(&link) {
+            text = format!("{text}: {link}");
+        }
+        cause = error.source();
+    }
+    text
+}
 
 /// Waits for one call of the API server, for no longer than [`limits::API_CALL`].
 pub async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
@@ -117,6 +140,7 @@ pub async fn config() -> Result<Config, ClientError> {
 pub fn client(config: Config, health: Arc<Health>) -> Result<Client, ClientError> {
     // Fails only when another part of the process chose a provider, which then serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tracing::info!(address = %config.cluster_url, "the API server");
     let builder = ClientBuilder::try_from(config).map_err(|error| ClientError::Client(Box::new(error)))?;
     Ok(builder.with_layer(&noting(health)).build())
 }
@@ -166,6 +190,12 @@ pub enum Obstacle {
     /// No answer, or none that makes sense.
     #[error("cannot reach the API server: {0}")]
     Unreachable(CallError),
+    /// It answers, and does not know who asks.
+    #[error(
+        "the API server does not accept the operator's credentials ({0}); mend the kubeconfig or the ServiceAccount's \
+         token"
+    )]
+    Unknown(CallError),
     /// The kind is unknown.
     #[error(
         "the API server knows no Distributions; install the CRDs, with \
@@ -196,6 +226,12 @@ pub enum Obstacle {
     NoVersion(String),
 }
 
+impl Obstacle {
+    fn of_any_call(error: CallError) -> Self {
+        if error.has_code(http::StatusCode::UNAUTHORIZED) { Self::Unknown(error) } else { Self::Unreachable(error) }
+    }
+}
+
 /// Waits until work can begin, for as long as it takes. Each obstacle is logged once and shown by `health`.
 pub async fn wait_until_usable(client: &Client, health: &Health) -> ServerVersion {
     let mut backoff = Backoff::new(limits::STARTUP_RETRY_MIN, limits::STARTUP_RETRY_MAX);
@@ -219,7 +255,7 @@ pub async fn wait_until_usable(client: &Client, health: &Health) -> ServerVersio
 
 /// Looks for what stands in the way; permissions only of what nothing works without.
 async fn examine(client: &Client) -> Result<ServerVersion, Obstacle> {
-    let info = call(client.apiserver_version()).await.map_err(Obstacle::Unreachable)?;
+    let info = call(client.apiserver_version()).await.map_err(Obstacle::of_any_call)?;
     let version = ServerVersion::parse(&info.major, &info.minor)
         .ok_or_else(|| Obstacle::NoVersion(format!("{}.{}", info.major, info.minor)))?;
     may_list::<Distribution>(client).await?;
@@ -240,8 +276,8 @@ where
     Err(match error {
         error if error.is_not_found() && resource == Distribution::plural(&()) => Obstacle::NoCrd,
         error if error.is_forbidden() => Obstacle::Forbidden { resource, error },
-        error if matches!(error, CallError::Late) => Obstacle::Unreachable(error),
-        error => Obstacle::Refused { resource, error },
+        error if error.status().is_some() => Obstacle::Refused { resource, error },
+        error => Obstacle::of_any_call(error),
     })
 }
 

@@ -97,7 +97,7 @@ fn event(instance: &str, object: ObjectReference, note: EventNote, time: Timesta
     let prefix = object.name.as_deref().unwrap_or(labels::MANAGER);
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{prefix}.")),
+            generate_name: Some(format!("{prefix}-")),
             namespace: object.namespace.clone(),
             ..ObjectMeta::default()
         },

@@ -75,14 +75,31 @@ fn a_watch_that_asks_for_nothing_is_stuck_and_one_that_fails_is_not() {
     let health = Health::new();
     health.register("nodes");
     health.register("pods");
-    let start = clock::instant();
-    let later = start + limits::WATCH_STUCK + Duration::from_secs(1);
-    assert_eq!(health.stuck(start), [""; 0]);
-    assert_eq!(health.stuck(later), ["nodes", "pods"]);
+    health.unblocked();
+    assert_eq!(health.stuck(clock::instant()), [""; 0]);
     health.age("nodes");
     health.age("pods");
+    assert_eq!(health.stuck(clock::instant()), ["nodes", "pods"]);
     health.failing("nodes", "forbidden");
-    assert_eq!(health.stuck(start), ["pods"]);
+    assert_eq!(health.stuck(clock::instant()), ["pods"]);
+}
+
+#[test]
+fn nothing_is_stuck_while_the_start_waits_for_the_api_server() {
+    let health = Health::new();
+    health.register("nodes");
+    health.age("nodes");
+    health.blocked("the API server is away");
+    assert_eq!(health.stuck(clock::instant()), [""; 0]);
+    health.unblocked();
+    assert_eq!(health.stuck(clock::instant()), [""; 0], "its time begins now");
+}
+
+#[test]
+fn an_operator_without_watches_is_not_ready() {
+    let health = Health::new();
+    health.unblocked();
+    assert_eq!(health.waiting_for(), ["the watches"]);
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ async fn a_cluster_with_crds_and_permissions_is_usable_and_says_its_version() {
         step("GET /api/v1/services", empty()),
     ]);
     let health = Health::new();
+    health.register("nodes");
+    health.synced("nodes");
     assert_eq!(wait_until_usable(&script.client(), &health).await, ServerVersion { major: 1, minor: 33 });
     script.finish();
     assert_eq!(health.waiting_for(), [""; 0]);
@@ -43,7 +45,8 @@ async fn a_cluster_with_crds_and_permissions_is_usable_and_says_its_version() {
 
 #[tokio::test]
 async fn each_obstacle_is_named_with_the_way_out() {
-    let missing = obstacle([reachable(), step(DISTRIBUTIONS, Reply::Failure(404, "NotFound"))]).await;
+    // The API server says so in plain text when it does not even know the group.
+    let missing = obstacle([reachable(), step(DISTRIBUTIONS, Reply::Json(404, json!("404 page not found")))]).await;
     assert!(missing.contains("install the CRDs") && missing.contains("helm install proxima-crds"), "{missing}");
     let forbidden = obstacle([
         reachable(),
@@ -53,8 +56,19 @@ async fn each_obstacle_is_named_with_the_way_out() {
     .await;
     assert!(forbidden.contains("may not list nodes; bind the ClusterRole"), "{forbidden}");
     assert!(forbidden.contains("the script says Forbidden"), "{forbidden}");
-    let unreachable = obstacle([step(VERSION, Reply::Failure(401, "Unauthorized"))]).await;
-    assert_eq!(unreachable, "cannot reach the API server: the script says Unauthorized");
+    let unknown = obstacle([step(VERSION, Reply::Failure(401, "Unauthorized"))]).await;
+    assert!(unknown.contains("does not accept the operator's credentials (the script says Unauthorized)"), "{unknown}");
+    let broken = obstacle([reachable(), step(DISTRIBUTIONS, Reply::Failure(500, "InternalError"))]).await;
+    assert_eq!(broken, "cannot list distributions: the script says InternalError");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_with_the_cause() {
+    // Nobody listens on a port that was just given back.
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let config = Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
+    let error = examine(&client(config, Arc::new(Health::new())).unwrap()).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot reach the API server: ") && error.contains("refused"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,6 +111,7 @@ async fn a_call_without_an_answer_ends() {
 #[tokio::test]
 async fn lists_and_watches_are_progress_and_other_requests_are_not() {
     let health = Arc::new(Health::new());
+    health.unblocked();
     let noted = |uri: &str| {
         health.register("pods");
         health.age("pods");

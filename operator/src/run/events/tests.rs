@@ -145,7 +145,7 @@ async fn events_are_written_one_after_the_other_and_failures_stop_nothing() {
     timeout(Duration::from_secs(60), written).await.expect("two events");
     let body: Value = script.finish()[1].body.clone();
     assert_eq!((&body["note"], &body["type"], &body["reason"]), (&json!("kept"), &json!("Warning"), &json!("Invalid")));
-    assert_eq!((&body["regarding"]["uid"], &body["metadata"]["generateName"]), (&json!("u"), &json!("shop.")));
+    assert_eq!((&body["regarding"]["uid"], &body["metadata"]["generateName"]), (&json!("u"), &json!("shop-")));
     let reporter = (&body["reportingController"], &body["reportingInstance"], &body["action"]);
     assert_eq!(reporter, (&json!("proxima-operator"), &json!("pod-1"), &json!("Accepted")));
 }
