@@ -121,18 +121,32 @@ async fn what_is_published_bears_the_term_of_this_process() {
 #[tokio::test]
 async fn the_time_from_publishing_to_the_answer_is_measured_of_edges_that_were_there() {
     let mut bed = Bed::new(CALM).await;
-    bed.hub.publish(&shop(), envelope(1));
-    bed.set(&[0]);
+    bed.set(&[0, 1]);
     bed.edges[0].answer(None, says(None)).await;
+    bed.news().await;
+    let late = bed.edges[1].next().await;
+    bed.hub.publish(&shop(), envelope(1));
     bed.edges[0].answer(Some(&configure(&envelope(1))), says(Some(&envelope(1)))).await;
-    while !bed.hub.observations(&shop())[0].is_configured(&envelope(1)) {
-        bed.news().await;
-    }
-    assert_eq!(bed.metric("proxima_operator_push_latency_seconds_count"), "0", "a new edge was not pushed to");
-    bed.hub.publish(&shop(), envelope(2));
-    bed.edges[0].answer(Some(&configure(&envelope(2))), says(Some(&envelope(2)))).await;
     bed.news().await;
     assert_eq!(bed.metric("proxima_operator_push_latency_seconds_count"), "1");
+    late.reply.send(says(None)).unwrap();
+    bed.edges[1].answer(Some(&configure(&envelope(1))), says(Some(&envelope(1)))).await;
+    while !bed.hub.observations(&shop())[1].is_configured(&envelope(1)) {
+        bed.news().await;
+    }
+    assert_eq!(bed.metric("proxima_operator_push_latency_seconds_count"), "1", "it was not there yet");
+}
+
+#[tokio::test]
+async fn an_answer_of_a_predecessor_is_not_noted() {
+    let bed = Bed::new(CALM).await;
+    bed.hub.set_pods(&shop(), vec![pod(0)], Some(&bed.pin));
+    bed.hub.set_pods(&shop(), vec![EdgePod { uid: "other".to_owned(), ..pod(0) }], Some(&bed.pin));
+    for (incarnation, contact) in [(1, Contact::Starting), (2, Contact::Silent)] {
+        let target = "web/shop-edge-0".to_owned();
+        bed.hub.0.note(Report { target, incarnation, answer: Answer::Silent });
+        assert_eq!(bed.contacts(), [contact]);
+    }
 }
 
 #[tokio::test]
