@@ -18,7 +18,6 @@ impl Access {
         let mut labels = json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
         if let Some(zone) = zone {
             labels["topology.kubernetes.io/zone"] = zone.into();
-            labels["topology.kubernetes.io/region"] = zone.trim_end_matches(|c: char| c.is_ascii_lowercase()).into();
         }
         let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}});
         let node: Node = serde_json::from_value(node).expect("a node is of this form");
