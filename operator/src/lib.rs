@@ -14,9 +14,11 @@ pub mod args;
 pub mod backoff;
 pub mod clock;
 pub mod distribution;
+pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod local;
+pub mod run;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

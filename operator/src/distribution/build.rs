@@ -102,7 +102,7 @@ fn edge_process(distribution: &ObjectName, zone: &str, replica: u32, edge: &Edge
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::validate::WantedZone;
+    use super::super::validate::{PodFields, ServiceFields, WantedZone};
     use super::*;
 
     fn validated(zones: Option<&[(&str, Option<u32>)]>, replicas: Option<u32>) -> Validated {
@@ -116,6 +116,8 @@ mod tests {
             zones: zones.map(|zones| zones.iter().map(zone).collect()),
             replicas_per_zone: replicas,
             enabled: true,
+            pods: PodFields::default(),
+            service: ServiceFields::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use kube::ResourceExt;
 use proxima_crds::{
     conditions::Reason,
@@ -88,6 +89,59 @@ pub struct Validated {
     pub replicas_per_zone: Option<u32>,
     /// Whether viewers are served.
     pub enabled: bool,
+    /// What pods of edges are given. Only a cluster has pods.
+    pub pods: PodFields,
+    /// The Services in front of them.
+    pub service: ServiceFields,
+}
+
+/// What the user gives to the pods of edges, beyond what all of them have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodFields {
+    /// Requests and limits of the edge's container; what is absent follows from the cache.
+    pub resources: ResourceRequirements,
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that a node may have.
+    pub tolerations: Vec<Toleration>,
+    /// Labels beside our own.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Name of a PriorityClass.
+    pub priority_class_name: Option<String>,
+}
+
+/// The Services in front of the edges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceFields {
+    /// What kind of Service.
+    pub kind: ServiceKind,
+    /// Annotations of each, as load balancers of clouds want them.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What kind of Service is in front of the edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Reached from inside the cluster.
+    #[default]
+    ClusterIp,
+    /// Reached on a port of every node too.
+    NodePort,
+    /// Reached through a load balancer of the platform too.
+    LoadBalancer,
+}
+
+impl ServiceKind {
+    /// The name that the API has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+        }
+    }
 }
 
 /// A zone that is asked for.
@@ -153,6 +207,8 @@ fn judge(gathered: &Gathered) -> Result<Validated, Vec<Fault>> {
         }),
         replicas_per_zone: spec.edge.and_then(|edge| edge.replicas_per_zone),
         enabled: spec.enabled,
+        pods: PodFields::default(),
+        service: ServiceFields::default(),
     })
 }
 
