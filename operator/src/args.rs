@@ -57,6 +57,12 @@ enum RawCommand {
     Local(Box<RawLocal>),
     /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
+    /// Ask a URL once and exit with 0 when the answer is 2xx, else with 1: for probes of Pods without another client.
+    Probe {
+        /// Such as http://127.0.0.1:9090/readyz.
+        #[arg(value_parser = crate::probe::url)]
+        url: http::Uri,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +121,8 @@ pub enum Command {
     Local(Box<LocalSettings>),
     /// Print the CustomResourceDefinitions.
     Crds,
+    /// See [`crate::probe`].
+    Probe(http::Uri),
 }
 
 /// All that a local run is told.
@@ -215,6 +223,7 @@ impl Cli {
     pub fn resolve(self) -> Result<Command, ArgsError> {
         match self.command {
             RawCommand::Crds => Ok(Command::Crds),
+            RawCommand::Probe { url } => Ok(Command::Probe(url)),
             RawCommand::Local(raw) => Ok(Command::Local(Box::new(raw.resolve()?))),
         }
     }
@@ -337,7 +346,7 @@ mod tests {
         let line = ["proxima-operator", "local", "--manifest", "shop.yaml"].iter().chain(args);
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             RawCommand::Local(raw) => Ok(*raw),
-            RawCommand::Crds => Err("another command".to_owned()),
+            _ => Err("another command".to_owned()),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod local;
+pub mod probe;
 pub mod run;
 
 use std::io::{self, IsTerminal, Write};
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> ExitCode {
     start_log();
     match cli.resolve() {
         Ok(Command::Crds) => exit_code(print_crds().map_err(|error| (FAILED, format!("cannot write: {error}")))),
+        Ok(Command::Probe(url)) => exit_code(run_probe(url)),
         Ok(Command::Local(settings)) => exit_code(run_local(*settings)),
         Err(error) => exit_code(Err((USAGE, error.to_string()))),
     }
@@ -58,6 +60,13 @@ fn run_local(settings: args::LocalSettings) -> Result<(), (u8, String)> {
         let code = if error.is_users() { USAGE } else { FAILED };
         (code, error.to_string())
     })
+}
+
+fn run_probe(url: http::Uri) -> Result<(), (u8, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| (FAILED, format!("cannot start the runtime: {error}")))?;
+    let status = runtime.block_on(probe::run(url)).map_err(|error| (FAILED, error.to_string()))?;
+    writeln!(io::stdout(), "{status}").map_err(|error| (FAILED, format!("cannot write: {error}")))
 }
 
 fn exit_code(result: Result<(), (u8, String)>) -> ExitCode {

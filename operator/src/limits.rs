@@ -39,6 +39,8 @@ pub const PROBE_UNREADY: Duration = Duration::from_millis(50);
 pub const PROBE_READY: Duration = Duration::from_secs(1);
 /// A readiness probe must be answered after this.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a refusal that the command `probe` repeats: the reason is a line or a few.
+pub const PROBE_BODY_BYTES: usize = 4_096;
 
 /// Changes of the manifest within this time are read as one: editors write in several steps.
 pub const WATCH_SETTLE: Duration = Duration::from_millis(50);
