@@ -116,9 +116,9 @@ fn an_image_is_named_by_digest_else_by_tag_else_by_the_version_of_the_chart() {
     };
     let version = yaml(&read("charts/proxima/Chart.yaml"))["appVersion"].as_str().unwrap().to_owned();
     assert_eq!(image(&[]), format!("proxima-operator:{version}"));
-    assert_eq!(image(&["--set", "image.tag=7"]), "proxima-operator:7");
+    assert_eq!(image(&["--set", "image.tag=v7"]), "proxima-operator:v7");
     let by_digest = format!("proxima-operator@sha256:{}", "0a".repeat(32));
-    assert_eq!(image(&["--set", "image.tag=7", "--set", &digest]), by_digest);
+    assert_eq!(image(&["--set", "image.tag=v7", "--set", &digest]), by_digest);
 }
 
 /// Whether the operator's own command line takes these. Help is asked for last, so that nothing is started.

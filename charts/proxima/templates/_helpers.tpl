@@ -46,7 +46,7 @@ capabilities:
 {{- end }}
 
 {{- define "proxima.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- with .Values.image.pullSecrets -}}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . | quote }}
