@@ -276,6 +276,26 @@ fn the_manifest_in_the_notes_is_a_distribution() {
 }
 
 #[test]
+fn the_cluster_for_kind_has_three_workers_in_three_zones() {
+    let cluster = yaml(&read("charts/kind.yaml"));
+    let workers = cluster["nodes"].as_array().unwrap().iter().filter(|node| node["role"] == "worker");
+    let zones: Vec<_> = workers.map(|node| node["labels"]["topology.kubernetes.io/zone"].as_str().unwrap()).collect();
+    assert_eq!(zones, ["a", "b", "c"]);
+}
+
+/// What the README tells people to type must at least name what is there.
+#[test]
+fn commands_of_the_readme_name_files_that_exist() {
+    let readme = read("README.md");
+    let words = readme.split_whitespace().map(|word| word.trim_matches(['`', ',', '.', ';', '(', ')']));
+    let mut paths: Vec<_> = words.filter(|word| word.starts_with("charts/") || word.ends_with("/Dockerfile")).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    assert!(paths.len() >= 6, "{paths:?}");
+    assert!(paths.iter().all(|path| root().join(path).exists()), "{paths:?}");
+}
+
+#[test]
 fn helm_runs_at_all() {
     assert!(helm(&["version"]).status.success());
 }
