@@ -12,6 +12,8 @@ pub const LINK_ANSWER: Duration = Duration::from_secs(5);
 pub const LINK_SILENCE: Duration = Duration::from_secs(25);
 /// Closing a link in order may take this long; it is one small frame.
 pub const LINK_FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of the buffer for what an edge says, at first: answers are short, and there may be thousands of edges.
+pub const LINK_READ_BYTES: usize = 512;
 /// First pause before a link is opened again.
 pub const LINK_RETRY_MIN: Duration = Duration::from_millis(100);
 /// Longest pause before a link is opened again.
