@@ -19,6 +19,12 @@ pub const LINK_RETRY_MAX: Duration = Duration::from_secs(5);
 /// Answers of edges that wait to be looked at. Beyond it the link tasks wait, which delays only their next ping.
 pub const EDGE_EVENTS: usize = 1_024;
 
+/// Largest configuration for edges as JSON, bytes: a ConfigMap holds at most 1 MiB, and what is around it needs room.
+pub const CONFIG_BYTES: usize = 900 << 10;
+/// Annotations that a user gives to one object, bytes: half of what Kubernetes takes, so that those of the platform's
+/// controllers fit too.
+pub const ANNOTATION_BYTES: usize = 128 << 10;
+
 /// Edge processes of one `local` run: each has threads and a cache of its own, on one machine.
 pub const LOCAL_EDGES: usize = 64;
 /// An edge process must say its addresses this long after its start.

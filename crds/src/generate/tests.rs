@@ -23,6 +23,9 @@ fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
     if schema["items"].is_object() {
         walk(&schema["items"], &format!("{path}[]"), visit);
     }
+    if schema["additionalProperties"].is_object() {
+        walk(&schema["additionalProperties"], &format!("{path}[]"), visit);
+    }
 }
 
 #[test]
@@ -64,11 +67,15 @@ fn every_field_is_described() {
 
 /// The API server refuses a definition whose rules may cost too much, and takes what has no bound as very large.
 #[test]
-fn every_list_and_text_of_the_specification_is_bounded() {
+fn every_list_map_and_text_of_the_specification_is_bounded() {
     walk(&schema()["properties"]["spec"], "spec", &mut |schema, path| match schema["type"].as_str() {
         Some("array") => assert!(schema["maxItems"].is_u64(), "{path}"),
         Some("string") => assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{path}"),
-        _ => {}
+        Some("object") if schema.get("additionalProperties").is_some() => {
+            assert!(schema["maxProperties"].is_u64(), "{path}");
+        }
+        None => assert!(schema["maxLength"].is_u64(), "{path}"),
+        Some(_) => {}
     });
 }
 
@@ -85,7 +92,7 @@ fn every_list_says_how_it_is_merged() {
 #[test]
 fn no_union_and_no_cache_policy_has_a_default() {
     walk(&schema(), "", &mut |schema, path| {
-        let member = ["http", "service", "managed", "inline", "basedOn", "cachePolicy"]
+        let member = ["http", "service", "managed", "inline", "basedOn", "cachePolicy", "caBundleRef"]
             .iter()
             .any(|name| path.ends_with(&format!(".{name}")));
         assert!(!member || schema.get("default").is_none(), "{path}");
