@@ -45,6 +45,8 @@ pub const PROBE_UNREADY: Duration = Duration::from_millis(50);
 pub const PROBE_READY: Duration = Duration::from_secs(1);
 /// A readiness probe must be answered after this.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a refusal that the command `probe` repeats: the reason is a line or a few.
+pub const PROBE_BODY_BYTES: usize = 4_096;
 
 /// Edges in a zone of a cluster when nobody says otherwise: one may be restarted or drained while the other serves.
 pub const EDGES_PER_ZONE: u32 = 2;
@@ -94,3 +96,69 @@ pub const SERVE_CONNECTIONS: usize = 1_024;
 pub const SERVE_CHUNK_BYTES: usize = 64 << 10;
 /// A request head to the built-in file server must be complete after this.
 pub const SERVE_HEAD: Duration = Duration::from_secs(10);
+
+/// A connection to the API server must stand after this.
+pub const API_CONNECT: Duration = Duration::from_secs(5);
+/// A call of the API server must be answered after this. Watches are not calls.
+pub const API_CALL: Duration = Duration::from_secs(15);
+/// First pause before the API server is examined again at the start.
+pub const STARTUP_RETRY_MIN: Duration = Duration::from_millis(500);
+/// Longest such pause: a CRD that was just installed shall not wait long.
+pub const STARTUP_RETRY_MAX: Duration = Duration::from_secs(10);
+/// The API server ends a watch after this, and it is begun anew. Below the 240 s after which some load balancers cut
+/// quiet connections.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(200);
+/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT`], and
+/// the pauses after failures are far shorter.
+pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
+/// Edges get this long to answer or fail once before anything is counted as lost: the longest pause between attempts,
+/// and an answer.
+pub const LINK_SETTLE: Duration = Duration::from_secs(10);
+/// Attempts to make a Secret while others change it too.
+pub const SECRET_ATTEMPTS: usize = 4;
+/// Locks that namespaces share while their link Secret is written; more than reconciles at once.
+pub const SECRET_LOCKS: usize = 16;
+/// Attempts to write the Lease while others write it too.
+pub const TERM_ATTEMPTS: usize = 8;
+
+/// Connections to the admin port at once: a few probes and scrapers.
+pub const ADMIN_CONNECTIONS: usize = 32;
+/// A connection to the admin port without a complete request head is closed after this; idle ones too.
+pub const ADMIN_HEAD: Duration = Duration::from_secs(15);
+/// A connection to the admin port may be used this long altogether.
+pub const ADMIN_CONNECTION: Duration = Duration::from_secs(600);
+/// Bytes of a request head to the admin port: probes send little.
+pub const ADMIN_HEAD_BYTES: usize = 8 << 10;
+/// After an error of accepting a connection none is accepted for this long.
+pub const ADMIN_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Names that wait to be reconciled or reported. Beyond it watches wait, which loses nothing.
+pub const TRIGGERS: usize = 4_096;
+/// Changes of one Distribution and its objects within this time are looked at once.
+pub const RECONCILE_SETTLE: Duration = Duration::from_millis(50);
+/// Every Distribution is looked at this often though nothing happened; each pause is shortened by up to a fifth.
+pub const RESYNC: Duration = Duration::from_secs(600);
+/// A Distribution whose objects' names are taken is looked at again after this: nobody tells when they become free.
+pub const CONFLICT_RETRY: Duration = Duration::from_secs(5);
+/// First pause after a reconcile that failed.
+pub const RECONCILE_RETRY_MIN: Duration = Duration::from_millis(200);
+/// Longest pause after a reconcile that failed.
+pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Statuses that are written at once.
+pub const REPORTS: u16 = 16;
+/// The status of one Distribution is written at most this often.
+pub const STATUS_SPACING: Duration = Duration::from_millis(500);
+/// Pause before a new operator looks again whether all edges have answered it.
+pub const SETTLE_POLL: Duration = Duration::from_millis(100);
+/// Events that wait to be published; more are dropped.
+pub const EVENTS_QUEUED: usize = 1_024;
+/// Events that an object may have in quick succession.
+pub const EVENTS_BURST: u32 = 20;
+/// After the burst, an object may have one more event each time this has passed.
+pub const EVENT_RECOVERY: Duration = Duration::from_secs(60);
+/// Objects whose recent events are counted; 64 bytes each.
+pub const EVENTS_OBJECTS: usize = 16_384;
+/// Longest note of an event, bytes: the API server takes no more.
+pub const EVENT_NOTE_BYTES: usize = 1_024;
+/// Longest name of a reporting process, bytes: the API server takes no more.
+pub const EVENT_INSTANCE_BYTES: usize = 128;
