@@ -250,9 +250,6 @@ async fn reconciling(
             let event = event.map_err(|error| watched.watch_failed(DISTRIBUTIONS, &error)).ok();
             if let Some(event) = &event {
                 watched.observe(event);
-                if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
-                    watched.watch_works(DISTRIBUTIONS);
-                }
             }
             std::future::ready(event.map(Ok))
         })
