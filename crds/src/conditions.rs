@@ -111,6 +111,8 @@ names! {
         ChildConflict,
         /// Objects of a deleted Distribution of the same name are still being removed.
         PredecessorTerminating,
+        /// Some of the edges' objects could not be written.
+        NotApplied,
         /// No node of the cluster is one that edges may run on.
         NoEligibleZone,
         /// The specification is not valid; see the condition Accepted.

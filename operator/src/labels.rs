@@ -50,3 +50,10 @@ pub fn zone_selector(distribution: &str, zone: &str) -> BTreeMap<String, String>
 pub fn managed() -> String {
     format!("{MANAGED_BY}={MANAGER}")
 }
+
+/// Of a Pod: the user's own labels beside ours. Ours win, since selectors and the link go by them.
+pub fn of_pod(distribution: &str, zone: &str, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = own.clone();
+    labels.extend(of_zone(distribution, zone));
+    labels
+}

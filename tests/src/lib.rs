@@ -8,6 +8,7 @@
 //! | [`Edge`] | a `proxima-edge` process, `serve` or `run`, with its metrics, log lines and memory |
 //! | [`Link`], [`Keys`] | the operator's side of the control port |
 //! | [`Local`] | a `proxima-operator local` process and the edges that it reports |
+//! | [`ControlPlane`], [`Operator`], [`PlayedKubelet`] | a real Kubernetes API, a `proxima-operator run`, and a stand-in for kubelets |
 //! | [`wait_until`] | waits for a condition and says what it last saw |
 //!
 //! Every port comes from the operating system. Every process dies with the test that started it, also when that test
@@ -20,6 +21,7 @@
     reason = "a harness has nobody to return an error to: the test that uses it fails by panicking"
 )]
 
+pub mod bed;
 pub mod config;
 pub mod edge;
 pub mod gate;
@@ -34,6 +36,7 @@ pub mod tls;
 pub mod viewer;
 pub mod wait;
 
+pub use bed::{Access, ControlPlane, Operator, PlayedKubelet};
 pub use edge::Edge;
 pub use gate::Gate;
 pub use http1::{Body, Head};

@@ -77,6 +77,11 @@ impl Process {
         self.stdin = None;
     }
 
+    /// How it has ended, if it has.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap_or_default()
+    }
+
     /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let (child, stderr) = (&mut self.child, &self.stderr);

@@ -28,18 +28,38 @@ fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
     }
 }
 
-#[test]
-fn committed_definitions_are_what_the_types_say() {
-    let folder = crate_folder().join("yaml");
+/// Every file in `folder` is what the types say, and there is no other.
+fn check_committed(folder: &Path, files: Vec<(String, String)>) {
     let mut expected = BTreeSet::new();
-    for (name, text) in files() {
+    for (name, text) in files {
         let committed = fs::read_to_string(folder.join(&name)).unwrap_or_default();
         assert!(committed == text, "{name} is stale; run: cargo run -p proxima-crds --example generate");
         expected.insert(name);
     }
-    let committed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let committed = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let committed: BTreeSet<String> = committed.filter(|name| name.ends_with(".yaml")).collect();
     assert_eq!(committed, expected);
+}
+
+#[test]
+fn committed_definitions_are_what_the_types_say() {
+    check_committed(&crate_folder().join("yaml"), files());
+}
+
+#[test]
+fn committed_templates_of_the_chart_are_what_the_types_say() {
+    check_committed(&crate_folder().join("../charts/proxima-crds/templates"), chart_files());
+}
+
+#[test]
+fn what_helm_would_take_for_an_instruction_is_escaped() {
+    let template = chart_template("kind: K\nmetadata:\n  name: a\nspec:\n  text: write {{name}}\n  metadata:\n");
+    assert!(template.contains("\n  text: write {{ \"{{\" }}name}}\n"), "{template}");
+    assert!(template.contains("\nmetadata:\n  {{- if .Values.keep }}\n  annotations:\n"), "{template}");
+    assert!(
+        template.ends_with("{{- end }}\n  name: a\nspec:\n  text: write {{ \"{{\" }}name}}\n  metadata:\n"),
+        "{template}"
+    );
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The operator against a real API server, with nodes and kubelets played by the harness.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api;
+mod bed;
