@@ -215,7 +215,7 @@ fn every_example_is_accepted() {
             }
         }
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 7);
 }
 
 /// Specifications of which most are valid: parts from lists with corners in them.
