@@ -408,6 +408,7 @@ impl Operator {
             Event::InitApply(object) => Event::InitApply(facts(object)),
             Event::InitDone => Event::InitDone,
         };
+        let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
         let (gone, count) = {
             let mut state = self.index.state();
             let changes = state.distributions.observe(event);
@@ -417,6 +418,9 @@ impl Operator {
             (gone, state.distributions.all().count())
         };
         self.metrics.set_distributions(count);
+        if is_complete {
+            self.watch_works(DISTRIBUTIONS);
+        }
         for name in gone {
             tracing::info!(object = %name, "deleted");
             self.hub.forget(&name);
