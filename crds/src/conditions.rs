@@ -71,6 +71,18 @@ names! {
         OriginNotFound,
         /// Local mode was not told where a Service is.
         ServiceNotMapped,
+        /// An origin names a Service that does not exist in the Distribution's namespace.
+        ServiceNotFound,
+        /// An origin names a port that its Service does not have.
+        ServicePortNotFound,
+        /// A ConfigMap that the specification refers to does not exist in the Distribution's namespace.
+        ConfigMapNotFound,
+        /// A ConfigMap's certificate authorities cannot be used: no such key, no certificate, or one that cannot be read.
+        CaBundleInvalid,
+        /// The memory limit of an edge is below what its cache needs.
+        MemoryLimitTooLow,
+        /// The compiled configuration does not fit into the ConfigMap that edges start from.
+        ConfigTooLarge,
         /// The edge's own compiler refuses the configuration.
         NotServable,
 
@@ -89,8 +101,20 @@ names! {
         ZonesReady,
         /// Some zones have no ready edge.
         ZonesNotReady,
+        /// The load balancer has no address yet.
+        AddressPending,
+        /// Pods of edges cannot be made, or end again and again.
+        PodsFailing,
 
         // Deployed and Ready.
+        /// An object of somebody else has the name that one of the edges' objects needs.
+        ChildConflict,
+        /// Objects of a deleted Distribution of the same name are still being removed.
+        PredecessorTerminating,
+        /// Some of the edges' objects could not be written.
+        NotApplied,
+        /// No node of the cluster is one that edges may run on.
+        NoEligibleZone,
         /// The specification is not valid; see the condition Accepted.
         NotAccepted,
     }

@@ -6,6 +6,15 @@ use serde_json::Value;
 
 use crate::v1alpha1::Distribution;
 
+const GENERATED: &str = "{{- /* Generated: cargo run -p proxima-crds --example generate */ -}}\n";
+/// With its definition Kubernetes would delete every Distribution, so Helm is told to leave it unless the user says no.
+const KEEP: &str = "  \
+  {{- if .Values.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{- end }}
+";
+
 /// The definition of every kind.
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![tidied(Distribution::crd())]
@@ -19,6 +28,18 @@ pub fn yaml() -> String {
 /// The committed files: name and content, one definition each.
 pub fn files() -> Vec<(String, String)> {
     all().iter().map(|definition| (file_name(definition), document(definition))).collect()
+}
+
+/// The templates of the chart `proxima-crds`: the same definitions, with an annotation that the chart's user decides on.
+pub fn chart_files() -> Vec<(String, String)> {
+    files().into_iter().map(|(name, text)| (name, chart_template(&text))).collect()
+}
+
+/// Descriptions are for people, and may well contain what Helm would take for an instruction.
+fn chart_template(document: &str) -> String {
+    let escaped = document.replace("{{", "{{ \"{{\" }}");
+    let annotated = escaped.replacen("\nmetadata:\n", &format!("\nmetadata:\n{KEEP}"), 1);
+    format!("{GENERATED}{annotated}")
 }
 
 fn file_name(definition: &CustomResourceDefinition) -> String {

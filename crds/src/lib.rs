@@ -11,7 +11,8 @@
 //!
 //! This crate owns the types, their schema with every rule that concerns one object alone, and the vocabulary of
 //! conditions. It judges nothing across objects and knows nothing of edges: that is the operator's work. What
-//! [`yaml`] returns is committed in `crds/yaml`; `cargo run -p proxima-crds --example generate` writes it anew.
+//! [`yaml`] returns is committed in `crds/yaml`, and as templates in `charts/proxima-crds`;
+//! `cargo run -p proxima-crds --example generate` writes both anew.
 
 #![deny(missing_docs)]
 // kube's `KubeSchema` writes a copy of every type inside a function body, with the type's own visibility.
@@ -23,4 +24,4 @@ pub mod v1alpha1;
 
 mod generate;
 
-pub use generate::{all, files, yaml};
+pub use generate::{all, chart_files, files, yaml};

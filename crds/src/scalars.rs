@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt};
 use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Durations as GEP-2257 writes them, as a CEL regular expression.
 pub const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
@@ -25,11 +26,14 @@ pub enum ScalarError {
     /// See [`ByteQuantity`].
     #[error("{0:?} is no number of bytes between 1Mi and 16Ti; write it as 512Mi or 2Gi")]
     ByteQuantity(String),
+    /// See [`CpuQuantity`].
+    #[error("{0:?} is no amount of cpu; write it as 2, 0.5 or 500m")]
+    CpuQuantity(String),
 }
 
 /// Declares a text with a length and rules.
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $max:expr, $rules:expr) => {
+    ($(#[$doc:meta])* $name:ident, $min:literal..=$max:expr, $rules:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -64,22 +68,36 @@ macro_rules! text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                text_schema($max, &$rules)
+                text_schema($min, $max, &$rules)
             }
         }
     };
+    ($(#[$doc:meta])* $name:ident, $max:expr, $rules:expr) => {
+        text!($(#[$doc])* $name, 1..=$max, $rules);
+    };
 }
 
-/// Schema of a text that is not empty. Every rule is (CEL, message).
-fn text_schema(max: u32, rules: &[(&str, &str)]) -> Schema {
-    let rules: Vec<Rule> = rules.iter().map(|(rule, message)| Rule::new(*rule).message(*message)).collect();
-    json_schema!({
-        "type": "string",
-        "minLength": 1,
-        "maxLength": max,
-        "x-kubernetes-validations": rules,
-    })
+/// Schema of a text of so many characters. Every rule is (CEL, message).
+fn text_schema(min: u32, max: u32, rules: &[(&str, &str)]) -> Schema {
+    let mut schema = json_schema!({"type": "string", "maxLength": max});
+    if min > 0 {
+        schema.insert("minLength".into(), min.into());
+    }
+    if !rules.is_empty() {
+        let rules: Vec<Rule> = rules.iter().map(|(rule, message)| Rule::new(*rule).message(*message)).collect();
+        schema.insert("x-kubernetes-validations".into(), json!(rules));
+    }
+    schema
 }
+
+// They use the macro above, whose scope begins where it stands.
+mod names;
+mod quantity;
+
+pub use names::{
+    AnnotationValue, ConfigMapKey, ConfigMapName, LabelKey, LabelValue, PriorityClassName, QUALIFIED_NAME_PATTERN,
+};
+pub use quantity::{ByteQuantity, CpuQuantity};
 
 text!(
     /// A span of time as GEP-2257 writes it: `30s`, `5m`, `1h30m`, `250ms`. There is no day: `24h`.
@@ -119,43 +137,6 @@ impl Duration {
             }
         }
         Err(fault())
-    }
-}
-
-text!(
-    /// A number of bytes as Kubernetes writes quantities: `512Mi`, `2Gi`; whole numbers from 1Mi to 16Ti.
-    ByteQuantity,
-    24,
-    [(
-        "self.matches('^[1-9][0-9]{0,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$') && !quantity(self).isLessThan(quantity('1Mi')) && \
-         !quantity(self).isGreaterThan(quantity('16Ti'))",
-        "memory: write a whole number of bytes from 1Mi to 16Ti, such as 512Mi or 2Gi"
-    )]
-);
-
-impl ByteQuantity {
-    /// The number itself.
-    pub fn bytes(&self) -> Result<u64, ScalarError> {
-        let fault = || ScalarError::ByteQuantity(self.0.clone());
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = self.0.split_at(digits);
-        let factor: u64 = match unit {
-            "" => 1,
-            "Ki" => 1 << 10,
-            "Mi" => 1 << 20,
-            "Gi" => 1 << 30,
-            "Ti" => 1 << 40,
-            "k" => 1_000,
-            "M" => 1_000_000,
-            "G" => 1_000_000_000,
-            "T" => 1_000_000_000_000,
-            _ => return Err(fault()),
-        };
-        let number: u64 = number.parse().map_err(|_| fault())?;
-        match number.checked_mul(factor) {
-            Some(bytes) if (1 << 20..=16 << 40).contains(&bytes) => Ok(bytes),
-            Some(_) | None => Err(fault()),
-        }
     }
 }
 

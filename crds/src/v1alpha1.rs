@@ -3,6 +3,7 @@
 pub mod behavior;
 pub mod cache_policy;
 pub mod distribution;
+pub mod edge;
 pub mod origin;
 
 pub use behavior::{AllowedMethods, Behavior, CacheBehavior, CachedMethods, ViewerProtocolPolicy};
@@ -10,10 +11,12 @@ pub use cache_policy::{
     CacheKey, CachePolicy, HeaderBehavior, HeaderSelection, InlineCachePolicy, ManagedCachePolicy, ParameterBehavior,
     ParameterSelection, SetCookie, Ttl,
 };
-pub use distribution::{
-    Address, AddressType, Distribution, DistributionSpec, DistributionStatus, Edge, EdgeCache, Zone, ZoneStatus,
+pub use distribution::{Address, AddressType, Distribution, DistributionSpec, DistributionStatus, Zone, ZoneStatus};
+pub use edge::{
+    Edge, EdgeCache, EdgeResources, EdgeService, ResourceAmounts, ServiceType, TaintEffect, Toleration,
+    TolerationOperator,
 };
-pub use origin::{CustomHeader, HttpOrigin, Origin, OriginProtocolPolicy, OriginTls, ServiceOrigin};
+pub use origin::{CaBundleRef, CustomHeader, HttpOrigin, Origin, OriginProtocolPolicy, OriginTls, ServiceOrigin};
 
 /// API group of every kind.
 pub const GROUP: &str = "proxima.dev";

@@ -1,8 +1,8 @@
 //! Step 8, the origin: one exchange with an origin server.
 //!
 //! Owns connections, names, timeouts and retries. Everything is per worker: no lock, no task on another thread. A
-//! connection is shared by nothing but requests of one Distribution to one address with one TLS name, so that no response
-//! can reach another tenant. Only the announced body is ever read; whatever an origin sends beyond it ends the connection.
+//! connection is shared by nothing but requests of one Distribution to one address with one TLS name and one trust, so that
+//! no response can reach another tenant. Only the announced body is ever read; whatever an origin sends beyond it ends the connection.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod run;
+
+pub use run::{LogFormat, RunSettings};
+
 /// Where Services have their names when nobody says otherwise.
 const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Zones when neither the command line nor the Distribution names any.
@@ -55,8 +59,17 @@ enum RawCommand {
     /// Run Distributions on this machine: an edge process per zone and replica, configured like in a cluster.
     #[command(after_help = LOCAL_EXAMPLES)]
     Local(Box<RawLocal>),
+    /// Run as the operator of a cluster: edges in every zone for each Distribution.
+    #[command(after_help = run::EXAMPLES)]
+    Run(Box<run::RawRun>),
     /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
+    /// Ask a URL once and exit with 0 when the answer is 2xx, else with 1: for probes of Pods without another client.
+    Probe {
+        /// Such as http://127.0.0.1:9090/readyz.
+        #[arg(value_parser = crate::probe::url)]
+        url: http::Uri,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -113,8 +126,12 @@ pub enum Output {
 pub enum Command {
     /// See [`crate::local`].
     Local(Box<LocalSettings>),
+    /// See [`crate::run`].
+    Run(Box<RunSettings>),
     /// Print the CustomResourceDefinitions.
     Crds,
+    /// See [`crate::probe`].
+    Probe(http::Uri),
 }
 
 /// All that a local run is told.
@@ -215,7 +232,9 @@ impl Cli {
     pub fn resolve(self) -> Result<Command, ArgsError> {
         match self.command {
             RawCommand::Crds => Ok(Command::Crds),
+            RawCommand::Probe { url } => Ok(Command::Probe(url)),
             RawCommand::Local(raw) => Ok(Command::Local(Box::new(raw.resolve()?))),
+            RawCommand::Run(raw) => Ok(Command::Run(Box::new(raw.resolve()))),
         }
     }
 }
@@ -337,7 +356,7 @@ mod tests {
         let line = ["proxima-operator", "local", "--manifest", "shop.yaml"].iter().chain(args);
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             RawCommand::Local(raw) => Ok(*raw),
-            RawCommand::Crds => Err("another command".to_owned()),
+            _ => Err("another command".to_owned()),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The only place that reads a clock or a source of chance. Everything that decides takes the time as a parameter.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -9,6 +10,19 @@ use k8s_openapi::jiff::Timestamp;
 pub fn now() -> Timestamp {
     let seconds = i64::try_from(unix_time().as_secs()).expect("seconds since 1970 fit 63 bits");
     Timestamp::from_second(seconds).expect("the machine's clock is within the years -9999 to 9999")
+}
+
+/// A point on the clock that never jumps, for durations.
+#[expect(clippy::disallowed_methods, reason = "the one reading of this clock")]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// Time since this was asked first; never goes back.
+pub fn uptime() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let now = instant();
+    now.saturating_duration_since(*START.get_or_init(|| now))
 }
 
 /// Whole seconds since 1970: the term of an operator that stands for no election.

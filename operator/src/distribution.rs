@@ -17,7 +17,9 @@ pub mod manifest;
 pub mod gather;
 
 pub mod managed_policies;
+pub mod references;
 pub mod schema;
+pub mod sizing;
 pub mod translate;
 pub mod validate;
 

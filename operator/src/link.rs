@@ -19,4 +19,6 @@ pub use edges::Edges;
 pub use keys::Keys;
 
 #[cfg(test)]
+pub(crate) mod fake_edge;
+#[cfg(test)]
 mod tests;

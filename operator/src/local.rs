@@ -31,6 +31,7 @@ use crate::args::{LocalSettings, Output};
 use crate::distribution::build::{Desired, build};
 use crate::distribution::gather::{Gathering, LocalServices, Located, ObjectName, gather};
 use crate::distribution::status::{Observed, Refused, status};
+use crate::distribution::validate::ServiceKind;
 use crate::{clock, limits};
 
 /// Why a run ended.
@@ -381,7 +382,7 @@ impl Local {
             output::edge_ready(&EdgeLine {
                 distribution: edge.distribution.to_string(),
                 zone: edge.observation.zone.clone(),
-                replica: edge.observation.replica,
+                replica: edge.replica,
                 url: format!("http://{}", hello.http),
                 admin: format!("http://{}", hello.admin),
                 pid: hello.pid,
@@ -419,11 +420,19 @@ impl Running {
             Address { kind: AddressType::IPAddress, value }
         };
         Observed {
-            wanted: &self.wanted,
+            generation: self.wanted.generation,
+            wanted: Some(&self.wanted),
             zones: &self.desired.zones,
             edges: fleet.edges_of(object).map(|edge| &edge.observation).collect(),
             problems: self.problems.clone(),
             addresses: self.urls(object, fleet).into_iter().map(address).collect(),
+            // What follows is of clusters only.
+            domain_name: None,
+            troubles: Vec::new(),
+            service: ServiceKind::ClusterIp,
+            none_eligible: false,
+            conflicts: Vec::new(),
+            failure: None,
         }
     }
 
@@ -431,10 +440,7 @@ impl Running {
     fn urls(&self, object: &ObjectName, fleet: &Fleet) -> Vec<(String, String)> {
         let edges: Vec<_> = fleet.edges_of(object).collect();
         let wanted = self.desired.edges.iter().filter_map(|wanted| {
-            let is_it = |edge: &&&fleet::Edge| {
-                (&edge.observation.zone, edge.observation.replica) == (&wanted.zone, wanted.replica)
-            };
-            let hello = edges.iter().find(is_it)?.hello.as_ref()?;
+            let hello = edges.iter().find(|edge| edge.observation.name == wanted.name)?.hello.as_ref()?;
             Some((wanted.zone.clone(), format!("http://{}", hello.http)))
         });
         wanted.collect()

@@ -47,6 +47,7 @@ pub fn origin(address: SocketAddr) -> OriginConfig {
         http_port: address.port(),
         https_port: 443,
         tls_server_name: None,
+        ca_bundle: None,
         path: String::new(),
         custom_headers: Vec::new(),
         connection_attempts: 1,

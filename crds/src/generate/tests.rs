@@ -23,20 +23,43 @@ fn walk(schema: &Value, path: &str, visit: &mut dyn FnMut(&Value, &str)) {
     if schema["items"].is_object() {
         walk(&schema["items"], &format!("{path}[]"), visit);
     }
+    if schema["additionalProperties"].is_object() {
+        walk(&schema["additionalProperties"], &format!("{path}[]"), visit);
+    }
 }
 
-#[test]
-fn committed_definitions_are_what_the_types_say() {
-    let folder = crate_folder().join("yaml");
+/// Every file in `folder` is what the types say, and there is no other.
+fn check_committed(folder: &Path, files: Vec<(String, String)>) {
     let mut expected = BTreeSet::new();
-    for (name, text) in files() {
+    for (name, text) in files {
         let committed = fs::read_to_string(folder.join(&name)).unwrap_or_default();
         assert!(committed == text, "{name} is stale; run: cargo run -p proxima-crds --example generate");
         expected.insert(name);
     }
-    let committed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let committed = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let committed: BTreeSet<String> = committed.filter(|name| name.ends_with(".yaml")).collect();
     assert_eq!(committed, expected);
+}
+
+#[test]
+fn committed_definitions_are_what_the_types_say() {
+    check_committed(&crate_folder().join("yaml"), files());
+}
+
+#[test]
+fn committed_templates_of_the_chart_are_what_the_types_say() {
+    check_committed(&crate_folder().join("../charts/proxima-crds/templates"), chart_files());
+}
+
+#[test]
+fn what_helm_would_take_for_an_instruction_is_escaped() {
+    let template = chart_template("kind: K\nmetadata:\n  name: a\nspec:\n  text: write {{name}}\n  metadata:\n");
+    assert!(template.contains("\n  text: write {{ \"{{\" }}name}}\n"), "{template}");
+    assert!(template.contains("\nmetadata:\n  {{- if .Values.keep }}\n  annotations:\n"), "{template}");
+    assert!(
+        template.ends_with("{{- end }}\n  name: a\nspec:\n  text: write {{ \"{{\" }}name}}\n  metadata:\n"),
+        "{template}"
+    );
 }
 
 #[test]
@@ -64,11 +87,15 @@ fn every_field_is_described() {
 
 /// The API server refuses a definition whose rules may cost too much, and takes what has no bound as very large.
 #[test]
-fn every_list_and_text_of_the_specification_is_bounded() {
+fn every_list_map_and_text_of_the_specification_is_bounded() {
     walk(&schema()["properties"]["spec"], "spec", &mut |schema, path| match schema["type"].as_str() {
         Some("array") => assert!(schema["maxItems"].is_u64(), "{path}"),
         Some("string") => assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{path}"),
-        _ => {}
+        Some("object") if schema.get("additionalProperties").is_some() => {
+            assert!(schema["maxProperties"].is_u64(), "{path}");
+        }
+        None => assert!(schema["maxLength"].is_u64(), "{path}"),
+        Some(_) => {}
     });
 }
 
@@ -85,7 +112,7 @@ fn every_list_says_how_it_is_merged() {
 #[test]
 fn no_union_and_no_cache_policy_has_a_default() {
     walk(&schema(), "", &mut |schema, path| {
-        let member = ["http", "service", "managed", "inline", "basedOn", "cachePolicy"]
+        let member = ["http", "service", "managed", "inline", "basedOn", "cachePolicy", "caBundleRef"]
             .iter()
             .any(|name| path.ends_with(&format!(".{name}")));
         assert!(!member || schema.get("default").is_none(), "{path}");

@@ -52,3 +52,25 @@ fn what_is_no_quantity_of_bytes_or_out_of_bounds_is_refused() {
         assert!(ByteQuantity::from(text).bytes().is_err(), "{text}");
     }
 }
+
+#[test]
+fn amounts_of_cpu_are_read_as_thousandths() {
+    for (text, expected) in
+        [("2", 2_000), ("0.5", 500), ("500m", 500), ("0.001", 1), ("1.25", 1_250), ("9999", 9_999_000)]
+    {
+        assert_eq!(CpuQuantity::from(text).millis(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_amount_of_cpu_is_refused() {
+    for text in ["", "0", "0m", "0.000", "m", ".5", "1.", "1.0000", "-1", "1e3", "2k", "10000", "1.5m", "½"] {
+        assert!(CpuQuantity::from(text).millis().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_amount_of_cpu_may_be_written_as_a_number() {
+    assert_eq!(serde_json::from_str::<CpuQuantity>("2").unwrap().as_str(), "2");
+    assert_eq!(serde_json::from_str::<CpuQuantity>("\"500m\"").unwrap().as_str(), "500m");
+}

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{Behavior, CacheBehavior, Origin};
-use crate::scalars::{Alias, ByteQuantity, ObjectPath, ZoneName};
+use super::{Behavior, CacheBehavior, Edge, Origin};
+use crate::scalars::{Alias, ObjectPath, ZoneName};
 
 /// Rule that the target origin of `defaultCacheBehavior` exists; see [`BEHAVIOR_ORIGINS_RULE`].
 pub const DEFAULT_ORIGIN_RULE: &str = "self.origins.exists(o, o.name == self.defaultCacheBehavior.targetOrigin)";
@@ -101,7 +101,7 @@ pub struct DistributionSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub zones: Option<Vec<Zone>>,
 
-    /// Size and number of the edges.
+    /// Size, number and place of the edges, and the Services in front of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<Edge>,
 }
@@ -121,29 +121,6 @@ pub struct Zone {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub replicas: Option<u32>,
-}
-
-/// Size and number of the edges.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Edge {
-    /// Edges in every zone that does not say otherwise, 1 to 1000. Absent: 2 in a cluster, 1 in local mode.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub replicas_per_zone: Option<u32>,
-
-    /// The cache of each edge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache: Option<EdgeCache>,
-}
-
-/// The cache of each edge.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EdgeCache {
-    /// Memory of each edge for stored responses, bookkeeping included, 1Mi to 16Ti. Absent: `256Mi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<ByteQuantity>,
 }
 
 /// What the operator saw and did.

@@ -3,7 +3,10 @@
 use kube::{KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
 
-use crate::scalars::{Duration, HeaderName, HeaderValue, HostName, OriginName, OriginPath, OriginPort, ServiceName};
+use crate::scalars::{
+    ConfigMapKey, ConfigMapName, Duration, HeaderName, HeaderValue, HostName, OriginName, OriginPath, OriginPort,
+    ServiceName,
+};
 
 /// Names that `customHeaders` must not set, in lower case: CloudFront's list ("Custom headers that CloudFront can't add
 /// to origin requests"), and `expect`, `keep-alive` and `x-forwarded-for`, which are the edge's own to write. The
@@ -177,6 +180,27 @@ pub struct OriginTls {
     /// Name to look for in the origin's certificate, and to send as SNI. Absent: the Host that is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<HostName>,
+
+    /// Certificate authorities that may vouch for this origin, besides the public ones. Absent: the public ones alone.
+    /// A change of the ConfigMap reaches edges like one of the Distribution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_ref: Option<CaBundleRef>,
+}
+
+/// A key of a ConfigMap that holds certificates of authorities, PEM.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaBundleRef {
+    /// Name of a ConfigMap in the Distribution's namespace.
+    pub name: ConfigMapName,
+
+    /// Key of the ConfigMap under which the certificates stand.
+    #[serde(default = "ca_bundle_key")]
+    pub key: ConfigMapKey,
+}
+
+fn ca_bundle_key() -> ConfigMapKey {
+    ConfigMapKey::from("ca.crt")
 }
 
 /// A Kubernetes Service in the Distribution's namespace.

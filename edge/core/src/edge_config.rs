@@ -94,6 +94,10 @@ pub struct OriginConfig {
     /// Name to verify in the certificate and to send as SNI; absent: the Host that is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
+    /// Certificates of authorities that may vouch for this origin besides the public ones, PEM. An edge that does not
+    /// know this field trusts the public ones alone, so that it refuses the origin rather than trusting too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
     /// Put in front of the request path; begins with `/`, does not end with it; empty for none.
     #[serde(default)]
     pub path: String,

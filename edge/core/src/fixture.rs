@@ -61,6 +61,7 @@ pub(crate) fn origin() -> OriginConfig {
         http_port: 80,
         https_port: 443,
         tls_server_name: None,
+        ca_bundle: None,
         path: String::new(),
         custom_headers: Vec::new(),
         connection_attempts: 3,

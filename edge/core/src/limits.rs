@@ -70,7 +70,10 @@ pub const ORIGIN_IDLE_CONNECTIONS: usize = 64;
 pub const ORIGIN_QUEUE: usize = 4_096;
 /// An idle connection that is not ready for a request this soon is not idle: another one is made.
 pub const ORIGIN_READY_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait for one of them.
+/// Sets of private certificate authorities kept ready, per worker: as many as one distribution can have origins. Beyond
+/// it all are read anew.
+pub const CA_BUNDLES: usize = ORIGINS;
+/// Longest wait for a connection to one origin.
 pub const ORIGIN_QUEUE_WAIT: Duration = Duration::from_secs(30);
 
 /// Longest frame on the link, bytes: a configuration is at most 900 KiB.

@@ -87,6 +87,8 @@ pub struct Origin {
     pub https_authority: HeaderValue,
     /// Name to verify and SNI; absent: the Host sent.
     pub tls_server_name: Option<String>,
+    /// Who may vouch for it besides the public authorities.
+    pub ca_bundle: Option<CaBundle>,
     /// In front of the path.
     pub path: String,
     /// Sent on every request.
@@ -99,6 +101,15 @@ pub struct Origin {
     pub response_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive_timeout: Duration,
+}
+
+/// Certificates of authorities that may vouch for an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaBundle {
+    /// The certificates, PEM.
+    pub pem: String,
+    /// SHA-256 of `pem`: tells one trust from another in few bytes.
+    pub digest: [u8; 32],
 }
 
 /// One behaviour, compiled.

@@ -1,5 +1,7 @@
 //! From an origin's name to a connection that speaks HTTP/1.1.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use proxima_edge_core::origin_request::OriginRequest;
 use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::plan::Origin;
 use proxima_edge_core::request::Scheme;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -24,7 +27,12 @@ use crate::edge::Edge;
 /// Makes connections. Holds the resolver, whose cache honours record lifetimes, and the TLS trust.
 pub(super) struct Connector {
     resolver: std::cell::OnceCell<Result<TokioResolver, String>>,
+    /// Who may vouch for any origin.
+    roots: RootCertStore,
     tls: TlsConnector,
+    /// By digest of an origin's own authorities. Each has a memory of sessions of its own, so that none is resumed under
+    /// another trust than it began with.
+    private: RefCell<HashMap<[u8; 32], TlsConnector>>,
 }
 
 impl Connector {
@@ -34,9 +42,33 @@ impl Connector {
     }
 
     pub(super) fn trusting(roots: RootCertStore) -> Self {
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { resolver: std::cell::OnceCell::new(), tls: TlsConnector::from(Arc::new(config)) }
+        let tls = tls_connector(roots.clone());
+        Self { resolver: std::cell::OnceCell::new(), roots, tls, private: RefCell::default() }
+    }
+
+    /// Trust for an origin: the roots, and what the origin itself brings.
+    fn tls(&self, origin: &Origin) -> Result<TlsConnector, OriginError> {
+        let Some(bundle) = &origin.ca_bundle else { return Ok(self.tls.clone()) };
+        let mut private = self.private.borrow_mut();
+        if let Some(known) = private.get(&bundle.digest) {
+            return Ok(known.clone());
+        }
+        let mut roots = self.roots.clone();
+        let unreadable = |error: String| {
+            let detail = format!("read the certificate authorities of origin {}: {error}", origin.name);
+            OriginError::new(Reason::OriginTlsError, detail)
+        };
+        for certificate in CertificateDer::pem_slice_iter(bundle.pem.as_bytes()) {
+            let certificate = certificate.map_err(|error| unreadable(chain(&error)))?;
+            roots.add(certificate).map_err(|error| unreadable(chain(&error)))?;
+        }
+        // Bundles that no configuration names any more would stay for ever.
+        if private.len() >= limits::CA_BUNDLES {
+            private.clear();
+        }
+        let connector = tls_connector(roots);
+        private.insert(bundle.digest, connector.clone());
+        Ok(connector)
     }
 
     /// Resolves, checks, connects, and shakes hands, all within the origin's connection timeout. `attempt` counts from
@@ -61,7 +93,7 @@ impl Connector {
                 Scheme::Http => handshake(tcp).await,
                 Scheme::Https => {
                     let server = server_name(origin, request)?;
-                    let tls = self.tls.connect(server, tcp).await;
+                    let tls = self.tls(origin)?.connect(server, tcp).await;
                     handshake(tls.map_err(|error| OriginError::new(Reason::OriginTlsError, chain(&error)))?).await
                 }
             }
@@ -87,6 +119,12 @@ impl Connector {
         let addresses: Vec<_> = answer.iter().map(|ip| SocketAddr::new(ip, port)).collect();
         if addresses.is_empty() { Err(dns_error("no address".to_owned())) } else { Ok(addresses) }
     }
+}
+
+fn tls_connector(roots: RootCertStore) -> TlsConnector {
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Connects to the first address that accepts, beginning with another one at each attempt.

@@ -31,6 +31,8 @@ pub(super) struct PoolKey {
     port: u16,
     https: bool,
     tls_name: Option<String>,
+    /// Which private authorities may have vouched for the server.
+    trust: Option<[u8; 32]>,
 }
 
 impl PoolKey {
@@ -44,6 +46,7 @@ impl PoolKey {
             port: origin.connect_port.unwrap_or(if https { origin.https_port } else { origin.http_port }),
             https,
             tls_name: https.then(|| origin.tls_server_name.clone().unwrap_or_else(sent_host)),
+            trust: origin.ca_bundle.as_ref().filter(|_| https).map(|bundle| bundle.digest),
         }
     }
 }

@@ -1,11 +1,30 @@
 //! Stage three: what shall exist for a valid Distribution. Pure and total: everything that can fail failed before.
+//!
+//! [`build`] is for local mode, [`build_cluster`] for a cluster. They share what edges serve and which zones have how
+//! many ([`desired_zones`]); what runs the edges differs.
 
+pub mod boot_config;
+mod deployment;
+mod disruption_budget;
+pub mod drift;
+pub mod pod;
+mod service;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use proxima_crds::v1alpha1::API_VERSION;
 use proxima_edge_core::edge_config::EdgeConfig;
 use proxima_edge_core::link::content_hash;
 
+pub use self::service::traffic_distribution;
 use super::gather::ObjectName;
 use super::validate::Validated;
 use crate::args::{EdgeSettings, Placement};
+use crate::limits;
 
 /// All that shall exist for one Distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +67,7 @@ pub struct EdgeProcess {
 
 /// What shall exist for `validated`.
 pub fn build(validated: Validated, placement: &Placement, edge: &EdgeSettings) -> Desired {
-    let zones = zones(&validated, placement);
+    let zones = desired_zones(&validated, placement);
     let distribution = ObjectName { namespace: validated.namespace, name: validated.name };
     let edges = zones
         .iter()
@@ -63,8 +82,9 @@ pub fn build(validated: Validated, placement: &Placement, edge: &EdgeSettings) -
     }
 }
 
-/// The command line wins over the Distribution, that over the defaults; a zone's own number over that for all zones.
-fn zones(validated: &Validated, placement: &Placement) -> Vec<DesiredZone> {
+/// The zones of a Distribution and the edges in each. The command line wins over the Distribution, that over the
+/// defaults; a zone's own number over that for all zones.
+pub fn desired_zones(validated: &Validated, placement: &Placement) -> Vec<DesiredZone> {
     let replicas_of = |own: Option<u32>| {
         placement.replicas.or(own).or(validated.replicas_per_zone).unwrap_or(placement.default_replicas)
     };
@@ -98,11 +118,134 @@ fn edge_process(distribution: &ObjectName, zone: &str, replica: u32, edge: &Edge
     EdgeProcess { name, zone: zone.to_owned(), replica, args }
 }
 
+/// What the operator of a cluster is told about edges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// Their image. Not the user's to choose: who may write a Distribution must not choose what runs.
+    pub edge_image: String,
+    /// `Always`, `IfNotPresent` or `Never`.
+    pub pull_policy: String,
+    /// Names of Secrets to pull it with, in the Distribution's namespace.
+    pub pull_secrets: Vec<String>,
+    /// Whether edges write an access log to their standard output.
+    pub access_log: bool,
+    /// Filter for the edges' own logs.
+    pub log: String,
+    /// See [`traffic_distribution`].
+    pub traffic_distribution: Option<&'static str>,
+}
+
+/// All that shall exist for one Distribution in a cluster, but for its boot copy ([`boot_config`]), whose revision only
+/// `apply` knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterDesired {
+    /// The Distribution.
+    pub distribution: ObjectName,
+    /// Its uid.
+    pub uid: String,
+    /// The reference to it that every object carries: what the garbage collector goes by.
+    pub owner: OwnerReference,
+    /// What its edges serve.
+    pub config: EdgeConfig,
+    /// Content hash of `config`.
+    pub hash: String,
+    /// The Service in front of all edges.
+    pub service: Service,
+    /// What each zone has, in the order wanted.
+    pub zones: Vec<ZoneObjects>,
+}
+
+/// What one zone has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneObjects {
+    /// The zone.
+    pub zone: DesiredZone,
+    /// Its edges.
+    pub deployment: Deployment,
+    /// The Service in front of them.
+    pub service: Service,
+    /// What keeps drains from taking all of them at once.
+    pub disruption_budget: Option<PodDisruptionBudget>,
+}
+
+/// Where an object belongs.
+struct Site<'a> {
+    object: &'a ObjectName,
+    owner: &'a OwnerReference,
+}
+
+impl Site<'_> {
+    fn metadata(&self, name: String, labels: BTreeMap<String, String>) -> ObjectMeta {
+        metadata(self.object, name, labels, self.owner)
+    }
+}
+
+fn metadata(
+    distribution: &ObjectName,
+    name: String,
+    labels: BTreeMap<String, String>,
+    owner: &OwnerReference,
+) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(distribution.namespace.clone()),
+        labels: Some(labels),
+        owner_references: Some(vec![owner.clone()]),
+        ..Default::default()
+    }
+}
+
+/// The zones of a Distribution in a cluster: those that it names, else those `found`.
+pub fn cluster_zones(validated: &Validated, found: Vec<String>) -> Vec<DesiredZone> {
+    let placement =
+        Placement { zones: None, default_zones: found, replicas: None, default_replicas: limits::EDGES_PER_ZONE };
+    desired_zones(validated, &placement)
+}
+
+/// The reference by which an object belongs to the Distribution of this name and uid.
+pub fn owner_reference(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: API_VERSION.to_owned(),
+        kind: "Distribution".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// What shall exist for `validated` in these zones of a cluster.
+pub fn build_cluster(validated: &Validated, zones: &[DesiredZone], settings: &ClusterSettings) -> ClusterDesired {
+    let Validated { name, namespace, uid, config, pods, service, .. } = validated;
+    let distribution = ObjectName { namespace: namespace.clone(), name: name.clone() };
+    let owner = owner_reference(name, uid);
+    let site = Site { object: &distribution, owner: &owner };
+    let edge = pod::Edge { fields: pods, cache: config.cache.memory, settings };
+    let of_zone = |zone: &DesiredZone| ZoneObjects {
+        zone: zone.clone(),
+        deployment: deployment::deployment(&site, zone, &edge),
+        service: service::one_zone(&site, &zone.name),
+        disruption_budget: disruption_budget::disruption_budget(&site, zone),
+    };
+    ClusterDesired {
+        uid: uid.clone(),
+        config: config.clone(),
+        hash: content_hash(config),
+        service: service::all_zones(&site, service, settings),
+        zones: zones.iter().map(of_zone).collect(),
+        owner: owner.clone(),
+        distribution: distribution.clone(),
+    }
+}
+
+#[cfg(test)]
+mod golden;
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::validate::WantedZone;
+    use super::super::validate::{PodFields, ServiceFields, WantedZone};
     use super::*;
 
     fn validated(zones: Option<&[(&str, Option<u32>)]>, replicas: Option<u32>) -> Validated {
@@ -116,6 +259,8 @@ mod tests {
             zones: zones.map(|zones| zones.iter().map(zone).collect()),
             replicas_per_zone: replicas,
             enabled: true,
+            pods: PodFields::default(),
+            service: ServiceFields::default(),
         }
     }
 

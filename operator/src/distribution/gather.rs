@@ -3,7 +3,7 @@
 //! Reads, never judges a Distribution: what is refused here are files that cannot be read and documents that nobody
 //! could judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use proxima_crds::conditions::Reason;
 use serde_json::Value;
 
 use super::manifest::{Document, parse_documents};
-use super::validate::{Gathered, Problem, ServiceName, Settings, Source};
+use super::references::references;
+use super::validate::{Gathered, Problem, ServiceName, Services, Settings, Source};
 use crate::args::ServiceSelector;
 use crate::limits;
 
@@ -22,6 +23,8 @@ const GROUP: &str = "proxima.dev";
 const API_VERSION: &str = "proxima.dev/v1alpha1";
 /// The kind that this build reads.
 const KIND: &str = "Distribution";
+/// The kind of other groups that Distributions refer to.
+const CONFIG_MAP: &str = "ConfigMap";
 /// Namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -54,12 +57,21 @@ pub struct LocalServices {
 pub struct Gathering {
     /// Distributions, to be judged, by identity.
     pub distributions: BTreeMap<ObjectName, Gathered>,
-    /// Documents of other API groups.
+    /// Documents of other API groups that no Distribution refers to, in the order of their places.
     pub skipped: Vec<Skipped>,
     /// What cannot even be judged.
     pub problems: Vec<Located>,
     /// What was read, to tell whether anything changed since.
     pub texts: Vec<Result<String, String>>,
+    /// ConfigMaps, each as often as it is described.
+    config_maps: BTreeMap<ObjectName, Vec<ConfigMap>>,
+}
+
+/// A ConfigMap, which matters only when a Distribution refers to it.
+#[derive(Debug)]
+struct ConfigMap {
+    source: Source,
+    data: BTreeMap<String, String>,
 }
 
 /// A document that is somebody else's.
@@ -114,6 +126,7 @@ pub fn gather(files: &[PathBuf], services: &LocalServices) -> Gathering {
             Err(problem) => gathering.problems.push(Located { object: None, file, line: 1, problem }),
         }
     }
+    gathering.resolve_config_maps();
     gathering
 }
 
@@ -139,6 +152,11 @@ impl Gathering {
             let message = format!("every document needs one as text; a Distribution has {API_VERSION:?} and {KIND:?}");
             return self.refuse(document.source, Reason::MissingField, (field, message));
         };
+        if (api_version, kind) == ("v1", CONFIG_MAP) {
+            let data = strings(document.value.get("data"));
+            let described = self.config_maps.entry(object_name(&document.value)).or_default();
+            return described.push(ConfigMap { source: document.source, data });
+        }
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         if group != GROUP {
             let kind = format!("{api_version} {kind}");
@@ -166,6 +184,33 @@ impl Gathering {
         self.distributions.insert(object, Gathered { source, value, text, settings });
     }
 
+    /// Hands each Distribution the ConfigMaps that it refers to. All others are somebody else's documents.
+    fn resolve_config_maps(&mut self) {
+        let mut used = BTreeSet::new();
+        for (object, gathered) in &mut self.distributions {
+            for name in references(&gathered.value).config_maps {
+                let object = ObjectName { namespace: object.namespace.clone(), name };
+                if let Some(described) = self.config_maps.get(&object) {
+                    gathered.settings.ca_bundles.insert(object.name.clone(), described[0].data.clone());
+                    used.insert(object);
+                }
+            }
+        }
+        for (object, mut described) in std::mem::take(&mut self.config_maps) {
+            if !used.contains(&object) {
+                let skipped = |ConfigMap { source, .. }| Skipped { source, kind: format!("v1 {CONFIG_MAP}") };
+                self.skipped.extend(described.into_iter().map(skipped));
+                continue;
+            }
+            let Source { file, line, .. } = described.remove(0).source;
+            for ConfigMap { source, .. } in described {
+                let message = format!("ConfigMap {object} is already described at {file}:{line}; remove one");
+                self.refuse(source, Reason::DuplicateObject, ("metadata.name", message));
+            }
+        }
+        self.skipped.sort_by(|one, other| one.source.cmp(&other.source));
+    }
+
     fn refuse(&mut self, source: Source, reason: Reason, (field, message): (&str, String)) {
         let problem = problem_of(reason, field, message);
         self.problems.push(Located { object: None, file: source.file, line: source.line, problem });
@@ -174,6 +219,12 @@ impl Gathering {
 
 fn problem_of(reason: Reason, field: &str, message: String) -> Problem {
     Problem { reason, field: field.to_owned(), message, line: None }
+}
+
+/// Members of a mapping that are text.
+fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
+    let members = value.and_then(Value::as_object).into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// Identity as far as the document says it; whether the names are good is judged later.
@@ -193,7 +244,11 @@ impl LocalServices {
             let namespace = who.namespace.clone().unwrap_or_else(|| namespace.to_owned());
             (ServiceName { namespace, name: who.name.clone() }, address.clone())
         });
-        Settings { cluster_domain: self.cluster_domain.clone(), services: services.collect(), local: true }
+        Settings {
+            cluster_domain: self.cluster_domain.clone(),
+            services: Services::Local(services.collect()),
+            ca_bundles: BTreeMap::new(),
+        }
     }
 }
 
@@ -228,6 +283,46 @@ mod tests {
         let names: Vec<_> = gathering.distributions.keys().map(ObjectName::to_string).collect();
         assert_eq!(names, ["default/shop"]);
         assert!(gathering.problems.is_empty());
+    }
+
+    fn trusting(name: &str, config_map: &str) -> String {
+        let tls = format!("{{caBundleRef: {{name: {config_map}}}}}");
+        format!("{}spec: {{origins: [{{http: {{tls: {tls}}}}}]}}\n", distribution(name))
+    }
+
+    fn config_map(name: &str, namespace: &str, text: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\ndata: {{ca.crt: {text}, n: 1}}\n"
+        )
+    }
+
+    #[test]
+    fn a_config_map_is_read_for_those_who_refer_to_it_wherever_it_stands() {
+        let documents = [
+            trusting("shop", "ours"),
+            config_map("ours", "web", "wrong"),
+            config_map("ours", "default", "right"),
+            config_map("others", "default", "x"),
+            distribution("plain"),
+        ];
+        let gathering = gathered(&documents.join("---\n"));
+        assert!(gathering.problems.is_empty(), "{:?}", gathering.problems);
+        let bundles: Vec<_> =
+            gathering.distributions.values().map(|gathered| gathered.settings.ca_bundles.clone()).collect();
+        let data = BTreeMap::from([("ca.crt".to_owned(), "right".to_owned())]);
+        assert_eq!(bundles, [BTreeMap::new(), BTreeMap::from([("ours".to_owned(), data)])]);
+        let skipped: Vec<_> =
+            gathering.skipped.iter().map(|skipped| (skipped.kind.as_str(), skipped.source.document)).collect();
+        assert_eq!(skipped, [("v1 ConfigMap", 2), ("v1 ConfigMap", 4)]);
+    }
+
+    #[test]
+    fn a_config_map_described_twice_is_refused_when_somebody_refers_to_it() {
+        let twice = format!("{}---\n{}", config_map("ours", "default", "a"), config_map("ours", "default", "b"));
+        assert!(gathered(&format!("{}---\n{twice}", distribution("shop"))).problems.is_empty());
+        let (reason, text) = problem(&gathered(&format!("{}---\n{twice}", trusting("shop", "ours"))));
+        assert_eq!(reason, Reason::DuplicateObject);
+        assert!(text.contains("metadata.name: ConfigMap default/ours is already described at "), "{text}");
     }
 
     #[test]
@@ -292,7 +387,8 @@ mod tests {
         };
         let address = |namespace: &str| {
             let name = ServiceName { namespace: namespace.to_owned(), name: "api".to_owned() };
-            services.settings_for(namespace).services[&name].clone()
+            let Services::Local(addresses) = services.settings_for(namespace).services else { panic!("local") };
+            addresses[&name].clone()
         };
         assert_eq!((address("web").as_str(), address("shop").as_str()), ("full:1", "bare:1"));
     }

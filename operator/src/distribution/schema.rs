@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use proxima_crds::conditions::Reason;
+use proxima_crds::{conditions::Reason, scalars::DURATION_PATTERN};
 use serde_json::{Map, Value, json};
 
 /// Something wrong with one field.
@@ -30,16 +30,40 @@ impl Fault {
 /// Longest list of names in a message.
 const NAMES_SHOWN: usize = 16;
 
-/// Every fault of an object, given the `openAPIV3Schema` of its kind.
+/// Every fault of an object, given a schema made by [`of_object`].
 pub fn check(schema: &Value, object: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let schema = with_object_fields(schema);
-    check_value(&schema, object, "", &mut faults);
+    check_value(schema, object, "", &mut faults);
     faults
 }
 
-/// A definition leaves out what every Kubernetes object has.
-fn with_object_fields(schema: &Value) -> Value {
+/// A value without the known fields that are null: the API server takes those as absent.
+pub fn without_nulls(schema: &Value, value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter_map(|(name, value)| match member(schema, name) {
+                Some(_) if value.is_null() => None,
+                Some(schema) => Some((name.clone(), without_nulls(schema, value))),
+                None => Some((name.clone(), value.clone())),
+            })
+            .collect(),
+        Value::Array(items) => match schema.get("items") {
+            Some(schema) => items.iter().map(|item| without_nulls(schema, item)).collect(),
+            None => value.clone(),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// Schema of a member of an object.
+fn member<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let additional = schema.get("additionalProperties").filter(|schema| schema.is_object());
+    schema.get("properties").and_then(|properties| properties.get(name)).or(additional)
+}
+
+/// The `openAPIV3Schema` of a kind, and what every Kubernetes object has, which definitions leave out.
+pub fn of_object(schema: &Value) -> Value {
     let mut schema = schema.clone();
     let text = json!({"type": "string"});
     let texts = json!({"type": "object", "additionalProperties": text});
@@ -79,7 +103,15 @@ fn with_object_fields(schema: &Value) -> Value {
 
 fn check_value(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) {
     let kind = schema.get("type").and_then(Value::as_str);
-    if let Some(message) = kind.and_then(|kind| wrong_type(kind, value)) {
+    let message = match (kind, value) {
+        (Some("string"), Value::Number(number)) if is_duration(schema) => Some(format!(
+            "must be a span of time with its unit, but is the number {number}; write \"{number}s\" for seconds"
+        )),
+        (Some(kind), _) => wrong_type(kind, value),
+        (None, _) if is_int_or_string(schema) => not_int_or_string(value),
+        (None, _) => None,
+    };
+    if let Some(message) = message {
         faults.push(Fault::new(Reason::WrongType, path, message));
         return;
     }
@@ -92,6 +124,26 @@ fn check_value(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault
         }
         Value::Number(_) => check_range(schema, value, path, faults),
         Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// Whether a text is a span of time, which only its rule tells.
+fn is_duration(schema: &Value) -> bool {
+    let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
+    rules.filter_map(|rule| rule.get("rule")?.as_str()).any(|rule| rule.contains(DURATION_PATTERN))
+}
+
+/// Whether a value may be a whole number as well as a text, as Kubernetes' quantities may.
+fn is_int_or_string(schema: &Value) -> bool {
+    schema.get("x-kubernetes-int-or-string").and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn not_int_or_string(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_) => None,
+        Value::Number(number) if number.is_i64() || number.is_u64() => None,
+        Value::Number(_) => Some(format!("must be a whole number or text, but is {value}; write it in quotes")),
+        _ => Some(format!("must be a whole number or text, but is {}", described(value))),
     }
 }
 
@@ -154,11 +206,10 @@ fn check_object(schema: &Value, members: &Map<String, Value>, path: &str, faults
             faults.push(Fault::new(Reason::MissingField, join(path, name), "is required, but missing"));
         }
     }
+    check_bounds(schema, members.len(), ("minProperties", "maxProperties", "entries"), path, faults);
     let properties = schema.get("properties").and_then(Value::as_object);
-    let additional = schema.get("additionalProperties").filter(|schema| schema.is_object());
     for (name, value) in members {
-        let known = properties.and_then(|properties| properties.get(name)).or(additional);
-        match (known, properties) {
+        match (member(schema, name), properties) {
             (Some(schema), _) => check_value(schema, value, &join(path, name), faults),
             (None, Some(properties)) => faults.push(unknown_field(properties, name, path)),
             (None, None) => {}

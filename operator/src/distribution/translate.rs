@@ -19,7 +19,7 @@ use proxima_edge_core::edge_config::{self as edge, CacheConfig, CachePolicyConfi
 use super::{
     managed_policies::{managed, unmanaged},
     schema::Fault,
-    validate::{ServiceName, Settings},
+    validate::{ServiceName, Services, Settings, ca_bundle},
 };
 
 /// Who a Distribution is.
@@ -86,6 +86,7 @@ impl Translator<'_> {
             http_port: server.http_port,
             https_port: server.https_port,
             tls_server_name: server.tls_server_name,
+            ca_bundle: server.ca_bundle,
             path: origin.path.as_ref().map(ToString::to_string).unwrap_or_default(),
             custom_headers: origin
                 .custom_headers
@@ -224,11 +225,13 @@ struct Server {
     http_port: u16,
     https_port: u16,
     tls_server_name: Option<String>,
+    ca_bundle: Option<String>,
 }
 
 fn server(origin: &Origin, who: &Identity, settings: &Settings) -> Server {
     if let Some(http) = &origin.http {
         let server_name = http.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+        let authorities = http.tls.as_ref().and_then(|tls| tls.ca_bundle_ref.as_ref());
         return Server {
             host: http.host.as_str().to_ascii_lowercase(),
             connect_to: None,
@@ -240,17 +243,22 @@ fn server(origin: &Origin, who: &Identity, settings: &Settings) -> Server {
             http_port: http.http_port.number(),
             https_port: http.https_port.number(),
             tls_server_name: server_name.map(|name| name.as_str().to_ascii_lowercase()),
+            ca_bundle: authorities.and_then(|reference| ca_bundle::certificates(reference, settings)),
         };
     }
     let (name, port) = origin.service.as_ref().map_or(("", 80), |service| (service.name.as_str(), service.port));
     let service = ServiceName { namespace: who.namespace.clone(), name: name.to_owned() };
     Server {
         host: format!("{}.{}.svc.{}", service.name, service.namespace, settings.cluster_domain),
-        connect_to: settings.services.get(&service).cloned(),
+        connect_to: match &settings.services {
+            Services::Local(addresses) => addresses.get(&service).cloned(),
+            Services::Cluster(_) => None,
+        },
         protocol_policy: edge::OriginProtocolPolicy::HttpOnly,
         http_port: port,
         https_port: 443,
         tls_server_name: None,
+        ca_bundle: None,
     }
 }
 
@@ -259,7 +267,7 @@ fn service_hosts(who: &Identity, settings: &Settings) -> Vec<String> {
     let service = format!("{}-edge.{}", who.name, who.namespace);
     let domain = &settings.cluster_domain;
     let mut hosts = vec![format!("{service}.svc.{domain}"), format!("{service}.svc"), service];
-    if settings.local {
+    if settings.is_local() {
         hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }
     hosts

@@ -122,8 +122,8 @@ pub struct Link {
     pub target: Target,
     /// With the operator's key and the edge's pin.
     pub tls: Arc<ClientConfig>,
-    /// What the edge shall serve.
-    pub wanted: watch::Receiver<Arc<Envelope>>,
+    /// What the edge shall serve; nothing yet, or it is not known yet.
+    pub wanted: watch::Receiver<Option<Arc<Envelope>>>,
     /// Where news go.
     pub reports: mpsc::Sender<Report>,
     /// Waiting times.
@@ -146,7 +146,20 @@ impl From<LinkError> for End {
 
 impl Link {
     /// Runs for ever, but for an owner who lost interest.
-    pub async fn hold(mut self) {
+    pub async fn hold(self) {
+        let mut wanted = self.wanted.clone();
+        let released = async move {
+            while wanted.changed().await.is_ok() {}
+            // Time for a farewell on a link that stands; what else is going on is not waited for.
+            sleep(limits::LINK_FAREWELL).await;
+        };
+        tokio::select! {
+            () = self.keep() => {}
+            () = released => {}
+        }
+    }
+
+    async fn keep(mut self) {
         let mut backoff = Backoff::new(self.timings.retry, limits::LINK_RETRY_MAX);
         loop {
             let end = match self.open().await {
@@ -193,13 +206,19 @@ impl Link {
         // An edge that already serves what is wanted becomes ready by being told so, hence the ping at once.
         let mut is_confirmed = false;
         loop {
-            let wanted = Arc::clone(&self.wanted.borrow_and_update());
+            let wanted = self.wanted.borrow_and_update().clone();
+            let Some(wanted) = wanted else {
+                match self.rest(&mut frames, None).await {
+                    Ok(_) => continue,
+                    Err(end) => return end,
+                }
+            };
             let in_vain = refused.as_ref().is_some_and(|envelope| **envelope == *wanted);
             let is_served = serves(said.serving.as_ref(), &wanted);
             let message = if is_served && !is_confirmed {
                 ping(&wanted)
             } else if is_served || in_vain {
-                match self.rest(&mut frames).await {
+                match self.rest(&mut frames, Some(self.timings.ping)).await {
                     Ok(Rest::Changed) => continue,
                     Ok(Rest::Over) => {
                         refused = None;
@@ -220,8 +239,14 @@ impl Link {
         }
     }
 
-    /// Waits for a reason to speak. The edge has none: what it sends now ends the link.
-    async fn rest(&mut self, frames: &mut Frames) -> Result<Rest, End> {
+    /// Waits for a reason to speak, such as the end of `patience`. The edge has none: what it sends now ends the link.
+    async fn rest(&mut self, frames: &mut Frames, patience: Option<Duration>) -> Result<Rest, End> {
+        let over = async {
+            match patience {
+                Some(patience) => sleep(jittered(patience, clock::fraction())).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = self.wanted.changed() => match changed {
                 Ok(()) => Ok(Rest::Changed),
@@ -231,7 +256,7 @@ impl Link {
                     Err(End::NothingWanted)
                 }
             },
-            () = sleep(jittered(self.timings.ping, clock::fraction())) => Ok(Rest::Over),
+            () = over => Ok(Rest::Over),
             frame = frames.next() => Err(match frame {
                 None => LinkError::Closed,
                 Some(Err(error)) => LinkError::Broken(error),

@@ -1,156 +1,19 @@
 //! The link against an edge that does as it is told.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
-use proxima_edge_core::edge_config::EdgeConfig;
-use proxima_edge_core::link::{
-    Envelope, FromEdge, LinkRefusal, LinkRefusalReason, Serving, ToEdge, content_hash, hex_sha256,
-};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::server::ParsedCertificate;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use proxima_edge_core::link::{FromEdge, LinkRefusal, LinkRefusalReason};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
+use super::fake_edge::{FakeEdge, PATIENCE, configure, envelope, ping, says};
 use super::{Answer, Edges, Keys, Report, Target, Timings};
 
-/// Far beyond anything that happens; only a fault waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing is due before the test says so.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 const CALM: Timings = Timings { ping: NEVER, answer: NEVER, silence: NEVER, retry: Duration::from_millis(1) };
-
-/// An edge whose answers the test writes.
-struct FakeEdge {
-    address: SocketAddr,
-    pin: String,
-    heard: mpsc::Receiver<Heard>,
-}
-
-/// What the edge heard, or (`None`) a fresh connection; the answer is what `reply` is given, dropping it hangs up.
-struct Heard {
-    message: Option<ToEdge>,
-    reply: oneshot::Sender<FromEdge>,
-}
-
-impl FakeEdge {
-    async fn start(operator_pin: &str) -> Self {
-        let keys = Keys::generate("edge").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, heard) = mpsc::channel(16);
-        let pin = keys.pin();
-        let acceptor = acceptor(&keys, operator_pin);
-        tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, sender) = (acceptor.clone(), sender.clone());
-                tokio::spawn(async move {
-                    if let Ok(tls) = acceptor.accept(tcp).await {
-                        converse(tls, sender).await;
-                    }
-                });
-            }
-        });
-        Self { address, pin, heard }
-    }
-
-    fn target(&self, name: &str) -> Target {
-        Target { name: name.to_owned(), incarnation: 1, address: self.address, pin: self.pin.clone() }
-    }
-
-    async fn next(&mut self) -> Heard {
-        timeout(PATIENCE, self.heard.recv()).await.expect("the operator speaks").expect("the edge lives")
-    }
-
-    /// Answers the next message, which must be `expected`.
-    async fn answer(&mut self, expected: Option<&ToEdge>, answer: FromEdge) {
-        let heard = self.next().await;
-        assert_eq!(heard.message.as_ref(), expected);
-        heard.reply.send(answer).unwrap();
-    }
-}
-
-async fn converse(tls: TlsStream<TcpStream>, heard: mpsc::Sender<Heard>) {
-    let mut frames: Framed<_, _> = LengthDelimitedCodec::builder().new_framed(tls);
-    let mut message = None;
-    loop {
-        let (reply, answer) = oneshot::channel();
-        heard.send(Heard { message: message.take(), reply }).await.unwrap();
-        let Ok(answer) = answer.await else { return };
-        let json = serde_json::to_vec(&answer).unwrap();
-        if frames.send(Bytes::from(json)).await.is_err() {
-            return;
-        }
-        let Some(Ok(frame)) = frames.next().await else { return };
-        message = Some(serde_json::from_slice(&frame).unwrap());
-    }
-}
-
-fn acceptor(keys: &Keys, operator_pin: &str) -> TlsAcceptor {
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_client_cert_verifier(Arc::new(PinnedClient(operator_pin.to_owned())))
-        .with_single_cert(vec![keys.certificate_der()], keys.key_der().unwrap())
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
-}
-
-#[derive(Debug)]
-struct PinnedClient(String);
-
-impl ClientCertVerifier for PinnedClient {
-    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: rustls::pki_types::UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        let spki = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        if hex_sha256(spki.as_ref()) == self.0 {
-            Ok(ClientCertVerified::assertion())
-        } else {
-            Err(rustls::Error::General("wrong pin".to_owned()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
 
 /// The operator's side: links, and what they report.
 struct Operator {
@@ -175,30 +38,6 @@ impl Operator {
         let report = self.next().await;
         assert_eq!((report.target.as_str(), report.answer), (target, answer));
     }
-}
-
-fn envelope(revision: u64) -> Arc<Envelope> {
-    let config = EdgeConfig { requires: vec![], cache: Default::default(), distributions: vec![] };
-    let hash = content_hash(&config);
-    Arc::new(Envelope { uid: "u".to_owned(), term: 7, revision, epoch: 0, generation: 1, hash, config })
-}
-
-fn configure(envelope: &Envelope) -> ToEdge {
-    ToEdge::Configure(Box::new(envelope.clone()))
-}
-
-fn ping(envelope: &Envelope) -> ToEdge {
-    ToEdge::Ping { term: envelope.term, revision: envelope.revision, epoch: envelope.epoch }
-}
-
-fn says(envelope: Option<&Envelope>) -> FromEdge {
-    let serving = envelope.map(|envelope| Serving {
-        uid: envelope.uid.clone(),
-        revision: envelope.revision,
-        epoch: envelope.epoch,
-        hash: envelope.hash.clone(),
-    });
-    FromEdge { edge: "e".to_owned(), zone: "a".to_owned(), serving, refused: None }
 }
 
 #[tokio::test]
@@ -366,4 +205,27 @@ async fn a_restarted_edge_is_another_target_and_a_released_one_none() {
     operator.edges.release("e");
     operator.edges.publish("e", envelope(2));
     assert!(operator.reports.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_edge_is_asked_what_it_serves_before_anything_is_wanted_of_it() {
+    let mut operator = Operator::new(CALM);
+    let mut edge = FakeEdge::start(&operator.pin).await;
+    let (old, wanted) = (envelope(4), envelope(5));
+    operator.edges.hold(edge.target("e"), None).unwrap();
+    edge.answer(None, says(Some(&old))).await;
+    operator.reports("e", Answer::Said(says(Some(&old)))).await;
+    operator.edges.publish("e", Arc::clone(&wanted));
+    edge.answer(Some(&configure(&wanted)), says(Some(&wanted))).await;
+}
+
+#[tokio::test]
+async fn a_link_that_nobody_holds_any_more_ends_though_the_edge_owes_an_answer() {
+    let mut operator = Operator::new(CALM);
+    let mut edge = FakeEdge::start(&operator.pin).await;
+    operator.edges.hold(edge.target("e"), envelope(1)).unwrap();
+    let _unanswered = edge.next().await;
+    drop(operator.edges);
+    let ended = timeout(PATIENCE, operator.reports.recv()).await.expect("the task ends");
+    assert!(ended.is_none(), "{ended:?}");
 }

@@ -52,6 +52,8 @@ type Channel<T> = (mpsc::Sender<T>, mpsc::Receiver<T>);
 pub struct Edge {
     /// Whose edge it is.
     pub distribution: ObjectName,
+    /// Counts from 0 within its zone.
+    pub replica: u32,
     /// Where viewers come in, as far as it is known.
     pub http: SocketAddr,
     /// What its living process said first.
@@ -160,9 +162,10 @@ impl Fleet {
         };
         let placed = Edge {
             distribution: distribution.clone(),
+            replica: edge.replica,
             http,
             hello: None,
-            observation: EdgeObservation::starting(&edge.zone, edge.replica),
+            observation: EdgeObservation::starting(&edge.zone, &edge.name),
             announced: false,
             wanted: Arc::clone(wanted),
             incarnation: None,
@@ -274,7 +277,7 @@ impl Fleet {
         edge.probe = Some(AbortOnDropHandle::new(probing));
         edge.incarnation = Some(incarnation);
         edge.http = hello.http;
-        edge.observation = EdgeObservation::starting(&edge.observation.zone, edge.observation.replica);
+        edge.observation = EdgeObservation::starting(&edge.observation.zone, name);
         match hello.control {
             Some(address) => {
                 let target = Target { name: name.to_owned(), incarnation, address, pin: edge.server_pin.clone() };
@@ -294,7 +297,7 @@ impl Fleet {
         edge.incarnation = None;
         edge.hello = None;
         edge.announced = false;
-        let dead = EdgeObservation::starting(&edge.observation.zone, edge.observation.replica);
+        let dead = EdgeObservation::starting(&edge.observation.zone, name);
         edge.observation = EdgeObservation { contact: Contact::Lost(error.to_string()), ..dead };
     }
 }

@@ -84,7 +84,11 @@ impl Operator {
     pub async fn ready(&self) {
         wait_until("the operator is ready", async || {
             let answer = self.admin("/readyz").await;
-            if answer.status() == 200 { Ok(()) } else { Err(format!("{}; {}", answer.text(), self.process.stderr.text())) }
+            if answer.status() == 200 {
+                Ok(())
+            } else {
+                Err(format!("{}; {}", answer.text(), self.process.stderr.text()))
+            }
         })
         .await;
     }

@@ -193,6 +193,14 @@ fn origins_have_an_address_and_bounds() {
         check_origin(|origin| origin.host = host.to_owned(), "host");
         check_origin(|origin| origin.tls_server_name = Some(host.to_owned()), "tlsServerName");
     }
+    let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cut = &certificate[..certificate.len() - 5];
+    for bundle in
+        ["", "no certificate", cut, &format!("{certificate}{cut}"), &certificate.replace("CERTIFICATE", "KEY")]
+    {
+        check_origin(|origin| origin.ca_bundle = Some(bundle.to_owned()), "caBundle");
+    }
+    check(|config| config.distributions[0].origins[0].ca_bundle = Some(format!("ours:\n{certificate}")), &[]);
     for address in ["", "a.example", "a.example:0", "a.example:65536", "::1:80", ":80", "[::1]", "a b:80"] {
         check_origin(|origin| origin.connect_to = Some(address.to_owned()), "connectTo");
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// Keywords that [`check`] honours, and those that say nothing about a value.
-const KEYWORDS: [&str; 16] = [
+const KEYWORDS: [&str; 17] = [
     "additionalProperties",
     "default",
     "description",
@@ -13,6 +13,7 @@ const KEYWORDS: [&str; 16] = [
     "items",
     "maxItems",
     "maxLength",
+    "maxProperties",
     "maximum",
     "minItems",
     "minLength",
@@ -23,16 +24,19 @@ const KEYWORDS: [&str; 16] = [
     "type",
     "x-kubernetes-list-map-keys",
 ];
-/// Honoured too; CEL rules are run by a later check.
-const MORE_KEYWORDS: [&str; 3] = ["x-kubernetes-list-type", "x-kubernetes-validations", "format"];
+/// Honoured too; CEL rules are run by a later check, and `anyOf` only spells out what `x-kubernetes-int-or-string` says.
+const MORE_KEYWORDS: [&str; 5] =
+    ["anyOf", "format", "x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-validations"];
 
 fn collect_keywords(schema: &Value, found: &mut BTreeSet<String>) {
     found.extend(schema.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
     for property in schema["properties"].as_object().into_iter().flatten().map(|(_, property)| property) {
         collect_keywords(property, found);
     }
-    if schema["items"].is_object() {
-        collect_keywords(&schema["items"], found);
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
+            collect_keywords(&schema[inner], found);
+        }
     }
 }
 

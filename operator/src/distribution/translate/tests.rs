@@ -10,8 +10,12 @@ fn who() -> Identity {
 
 fn settings(local: bool) -> Settings {
     let api = ServiceName { namespace: "web".into(), name: "api".into() };
-    let services = if local { BTreeMap::from([(api, "127.0.0.1:9000".to_owned())]) } else { BTreeMap::new() };
-    Settings { cluster_domain: "cluster.local".into(), services, local }
+    let services = if local {
+        Services::Local(BTreeMap::from([(api, "127.0.0.1:9000".to_owned())]))
+    } else {
+        Services::Cluster(BTreeMap::new())
+    };
+    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new() }
 }
 
 fn translated(spec: Value, local: bool) -> EdgeConfig {

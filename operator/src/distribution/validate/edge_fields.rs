@@ -54,6 +54,7 @@ fn origin_rest(rest: &str, spec: &DistributionSpec, index: usize) -> String {
         "httpPort" => arm("httpPort"),
         "httpsPort" => arm("httpsPort"),
         "tlsServerName" => arm("tls.serverName"),
+        "caBundle" => arm("tls.caBundleRef"),
         "connectionTimeoutMs" => ".connectionTimeout".to_owned(),
         "responseTimeoutMs" => ".responseTimeout".to_owned(),
         "keepAliveTimeoutMs" => ".keepAliveTimeout".to_owned(),

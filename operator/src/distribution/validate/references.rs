@@ -1,13 +1,13 @@
-//! What one field says about another, and what the object says about Services.
+//! What one field says about another, and what the object says about Services and ConfigMaps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proxima_crds::{
     conditions::Reason,
-    v1alpha1::{CustomHeader, DistributionSpec},
+    v1alpha1::{CustomHeader, DistributionSpec, ServiceOrigin},
 };
 
-use super::{ServiceName, Settings};
+use super::{ServiceFacts, ServiceName, Services, Settings, ca_bundle};
 use crate::distribution::{
     schema::{Fault, nearest},
     translate::Identity,
@@ -21,9 +21,15 @@ pub(super) fn check(spec: &DistributionSpec, who: &Identity, settings: &Settings
     path_patterns(spec, &mut faults);
     for (index, origin) in spec.origins.iter().enumerate() {
         header_names(&origin.custom_headers, index, &mut faults);
-    }
-    if settings.local {
-        mapped_services(spec, who, settings, &mut faults);
+        let field = format!("spec.origins[{index}]");
+        if let Some(service) = &origin.service {
+            faults.extend(self::service(service, &format!("{field}.service"), who, settings));
+        }
+        let tls = origin.http.as_ref().and_then(|http| http.tls.as_ref());
+        if let Some(reference) = tls.and_then(|tls| tls.ca_bundle_ref.as_ref()) {
+            let field = format!("{field}.http.tls.caBundleRef");
+            faults.extend(ca_bundle::check(reference, &field, who, settings));
+        }
     }
     faults
 }
@@ -88,17 +94,42 @@ fn header_names(headers: &[CustomHeader], origin: usize, faults: &mut Vec<Fault>
     }
 }
 
-fn mapped_services(spec: &DistributionSpec, who: &Identity, settings: &Settings, faults: &mut Vec<Fault>) {
-    for (index, origin) in spec.origins.iter().enumerate() {
-        let Some(service) = &origin.service else { continue };
-        let name = ServiceName { namespace: who.namespace.clone(), name: service.name.to_string() };
-        if !settings.services.contains_key(&name) {
+/// What is wrong with a reference to a Service.
+fn service(service: &ServiceOrigin, field: &str, who: &Identity, settings: &Settings) -> Option<Fault> {
+    let name = ServiceName { namespace: who.namespace.clone(), name: service.name.to_string() };
+    match &settings.services {
+        Services::Local(addresses) if addresses.contains_key(&name) => None,
+        Services::Local(_) => {
             let message = format!(
                 "there is no cluster in which to find Service {}/{}; say where it is with --origin {}=URL, or serve a \
                  folder as it with --serve DIR={}",
                 name.namespace, name.name, name.name, name.name
             );
-            faults.push(Fault::new(Reason::ServiceNotMapped, format!("spec.origins[{index}].service"), message));
+            Some(Fault::new(Reason::ServiceNotMapped, field, message))
         }
+        Services::Cluster(found) => match found.get(&name) {
+            Some(facts) => service_port(service.port, facts, &format!("{field}.port"), &name),
+            None => {
+                let message = format!(
+                    "there is no Service {}/{}; create it, or correct the name; a Service of another namespace is an \
+                     http origin with the host NAME.NAMESPACE.svc.{}",
+                    name.namespace, name.name, settings.cluster_domain
+                );
+                Some(Fault::new(Reason::ServiceNotFound, format!("{field}.name"), message))
+            }
+        },
     }
+}
+
+fn service_port(port: u16, facts: &ServiceFacts, field: &str, name: &ServiceName) -> Option<Fault> {
+    // What an ExternalName stands for has whatever ports it has.
+    if facts.external_name || facts.ports.contains(&port) {
+        return None;
+    }
+    let there = match facts.ports.as_slice() {
+        [] => "it has none".to_owned(),
+        ports => format!("use {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let message = format!("Service {}/{} has no TCP port {port}; {there}", name.namespace, name.name);
+    Some(Fault::new(Reason::ServicePortNotFound, field, message))
 }

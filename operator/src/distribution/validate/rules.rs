@@ -44,7 +44,7 @@ pub(super) fn check(object: &Distribution) -> Vec<Fault> {
 fn without_field<'a>(field: &str, message: &'a str) -> &'a str {
     let plain: String = field.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
     match message.split_once(": ") {
-        Some((name, rest)) if plain.ends_with(name) => rest,
+        Some((name, rest)) if format!(".{plain}.").contains(&format!(".{name}.")) => rest,
         _ => message,
     }
 }

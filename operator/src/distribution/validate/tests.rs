@@ -1,9 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::distribution::manifest::parse_documents;
+use crate::distribution::{
+    manifest::parse_documents,
+    references::{References, references},
+};
 
 mod accepted;
+mod edge;
 mod refused;
 
 /// A manifest with something of everything; cases change one place of it.
@@ -65,11 +69,37 @@ fn without(pointer: &str) -> Value {
 }
 
 fn settings(local: bool) -> Settings {
-    Settings { cluster_domain: "cluster.local".into(), services: BTreeMap::new(), local }
+    let services = if local { Services::Local(BTreeMap::new()) } else { Services::Cluster(BTreeMap::new()) };
+    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new() }
+}
+
+/// A cluster in which everything exists that an object refers to.
+fn cluster_for(value: &Value) -> Settings {
+    let References { services, config_maps } = references(value);
+    let facts = ServiceFacts { ports: vec![80, 81, 8080, 65535], external_name: false };
+    let certificate = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem();
+    let data = BTreeMap::from([("ca.crt".to_owned(), certificate)]);
+    Settings {
+        services: Services::Cluster(services.into_iter().map(|name| (name, facts.clone())).collect()),
+        ca_bundles: config_maps.into_iter().map(|name| (name, data.clone())).collect(),
+        ..settings(false)
+    }
 }
 
 fn judged(value: Value) -> Result<Validated, Vec<Problem>> {
-    validate(&Gathered { source: Source::default(), value, text: String::new(), settings: settings(false) })
+    let settings = cluster_for(&value);
+    validate(&Gathered { source: Source::default(), value, text: String::new(), settings })
+}
+
+/// Judges every document of a text that is a Distribution, in a cluster in which everything else exists.
+fn judged_file(text: &str) -> Vec<Result<Validated, Vec<Problem>>> {
+    let documents = parse_documents("shop.yaml", text).unwrap().into_iter();
+    let ours = documents.filter(|document| document.value["kind"] == "Distribution");
+    ours.map(|document| {
+        let settings = cluster_for(&document.value);
+        validate(&Gathered { source: document.source, value: document.value, text: document.text, settings })
+    })
+    .collect()
 }
 
 /// Judges the first document of a text.

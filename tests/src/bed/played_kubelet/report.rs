@@ -33,9 +33,7 @@ fn status(pod: &Pod, report: &Report) -> Value {
     }
     let now = Timestamp::now().to_string();
     let ready = report.ready && gates_open(pod);
-    let condition = |kind: &str, value: bool| {
-        json!({"type": kind, "status": if value { "True" } else { "False" }, "lastTransitionTime": now})
-    };
+    let condition = |kind: &str, value: bool| json!({"type": kind, "status": if value { "True" } else { "False" }, "lastTransitionTime": now});
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {
         json!({
             "name": container.name, "image": container.image, "imageID": "", "started": true, "ready": report.ready,

@@ -175,7 +175,8 @@ impl Entry {
 async fn remove(client: &Client, namespace: &str, pod: &Pod) -> Result<(), kube::Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let preconditions = kube::api::Preconditions { uid: pod.uid(), resource_version: None };
-    let now = DeleteParams { grace_period_seconds: Some(0), preconditions: Some(preconditions), ..DeleteParams::default() };
+    let now =
+        DeleteParams { grace_period_seconds: Some(0), preconditions: Some(preconditions), ..DeleteParams::default() };
     match pods.delete(&pod.name_any(), &now).await {
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
         other => other.map(|_| ()),

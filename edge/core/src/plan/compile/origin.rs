@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
 
 use super::{Problems, configured_host, raw_path_problem};
 use crate::edge_config::{HeaderConfig, OriginConfig};
 use crate::limits;
-use crate::plan::{Origin, authority};
+use crate::plan::{CaBundle, Origin, authority};
 
 /// Fields that frame, route or trace the request: a custom header of that name would break it (CloudFront: "Custom
 /// headers that CloudFront can't add to origin requests").
@@ -37,6 +38,8 @@ pub(super) fn compile(config: &OriginConfig, field: &str, problems: &mut Problem
     };
     let server_name = config.tls_server_name.as_ref();
     let tls_server_name = server_name.and_then(|name| self::host(name, &format!("{field}.tlsServerName"), problems));
+    let ca_bundle = config.ca_bundle.as_deref();
+    let ca_bundle = ca_bundle.and_then(|pem| self::ca_bundle(pem, &format!("{field}.caBundle"), problems));
     for (name, port) in [("httpPort", config.http_port), ("httpsPort", config.https_port)] {
         if port == 0 {
             problems.add(format!("{field}.{name}"), "must be between 1 and 65535");
@@ -59,6 +62,7 @@ pub(super) fn compile(config: &OriginConfig, field: &str, problems: &mut Problem
         http_authority,
         https_authority,
         tls_server_name,
+        ca_bundle,
         path: config.path.clone(),
         custom_headers,
         connection_attempts: config.connection_attempts,
@@ -89,6 +93,17 @@ fn connect_to(text: &str, field: &str, problems: &mut Problems) -> Option<(Strin
         problems.add(field, format!("{text:?} is not HOST:PORT"));
     }
     parsed
+}
+
+/// PEM with at least one certificate (RFC 7468 § 5). What the certificates say is for whoever verifies with them.
+fn ca_bundle(pem: &str, field: &str, problems: &mut Problems) -> Option<CaBundle> {
+    let begins = pem.lines().filter(|line| line.trim_end() == "-----BEGIN CERTIFICATE-----").count();
+    let ends = pem.lines().filter(|line| line.trim_end() == "-----END CERTIFICATE-----").count();
+    if begins == 0 || begins != ends {
+        problems.add(field, "has no complete certificate between BEGIN CERTIFICATE and END CERTIFICATE");
+        return None;
+    }
+    Some(CaBundle { pem: pem.to_owned(), digest: Sha256::digest(pem).into() })
 }
 
 fn path(path: &str, field: &str, problems: &mut Problems) {

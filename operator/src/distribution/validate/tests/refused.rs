@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn only_problem(value: Value) -> Problem {
+pub(super) fn only_problem(value: Value) -> Problem {
     let case = value.to_string();
     let mut problems = judged(value).expect_err(&case);
     assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -10,7 +10,7 @@ fn only_problem(value: Value) -> Problem {
 }
 
 /// Each case is one change of a valid manifest and gives exactly one problem: (pointer, value, field, reason, words).
-fn check(cases: &[(&str, Value, &str, Reason, &str)]) {
+pub(super) fn check(cases: &[(&str, Value, &str, Reason, &str)]) {
     for (pointer, value, field, reason, words) in cases {
         let problem = only_problem(with(pointer, value.clone()));
         let case = format!("{pointer} = {value}: {problem:?}");
@@ -52,7 +52,15 @@ fn unknown_fields_are_refused_with_a_suggestion() {
             R,
             "there are default, max, min",
         ),
-        ("/spec/edge/service", json!({}), "spec.edge.service", R, "there are cache, replicasPerZone"),
+        ("/spec/edge/services", json!({}), "spec.edge.services", R, "did you mean service?"),
+        (
+            "/spec/edge/resources",
+            json!({"limits": {"nvidia.com/gpu": "1"}}),
+            "spec.edge.resources.limits.nvidia.com/gpu",
+            R,
+            "there are cpu, ephemeral-storage, memory",
+        ),
+        ("/spec/edge/resources", json!({"claims": []}), "spec.edge.resources.claims", R, "there are limits, requests"),
     ]);
 }
 
@@ -68,15 +76,41 @@ fn wrong_types_are_refused() {
             R,
             "must be true or false, but is the text \"true\"; remove quotes",
         ),
-        ("/spec/enabled", Value::Null, "spec.enabled", R, "must be true or false, but is empty (null)"),
         ("/spec/comment", json!(5), "spec.comment", R, "write it in quotes"),
         ("/spec/aliases", json!("shop.example.com"), "spec.aliases", R, "must be a list"),
-        ("/spec/aliases", Value::Null, "spec.aliases", R, "remove the field"),
+        ("/spec/aliases/0", Value::Null, "spec.aliases[0]", R, "must be text, but is empty (null)"),
         ("/spec/aliases/0", json!({}), "spec.aliases[0]", R, "must be text, but is a mapping"),
         ("/spec/origins/0/connectionAttempts", json!("3"), "spec.origins[0].connectionAttempts", R, "whole number"),
         ("/spec/origins/0/connectionAttempts", json!(1.5), "spec.origins[0].connectionAttempts", R, "whole number"),
-        ("/spec/origins/0/connectionTimeout", json!(10), "spec.origins[0].connectionTimeout", R, "write it in quotes"),
-        ("/spec/origins/0/service", Value::Null, "spec.origins[0].service", R, "is empty (null)"),
+        (
+            "/spec/origins/0/connectionTimeout",
+            json!(10),
+            "spec.origins[0].connectionTimeout",
+            R,
+            "must be a span of time with its unit, but is the number 10; write \"10s\" for seconds",
+        ),
+        (
+            "/spec/cacheBehaviors/0/cachePolicy/inline/ttl/max",
+            json!(3600),
+            "spec.cacheBehaviors[0].cachePolicy.inline.ttl.max",
+            R,
+            "write \"3600s\"",
+        ),
+        (
+            "/spec/edge/resources",
+            json!({"requests": {"cpu": 0.5}}),
+            "spec.edge.resources.requests.cpu",
+            R,
+            "0.5; write it in quotes",
+        ),
+        (
+            "/spec/edge/resources",
+            json!({"requests": {"cpu": true}}),
+            "spec.edge.resources.requests.cpu",
+            R,
+            "must be a whole number or text",
+        ),
+        ("/spec/edge/nodeSelector", json!({"a": true}), "spec.edge.nodeSelector.a", R, "write it in quotes"),
         ("/spec/edge/cache/memory", json!(268_435_456), "spec.edge.cache.memory", R, "write it in quotes"),
         (
             "/spec/defaultCacheBehavior/cachePolicy",
@@ -187,7 +221,7 @@ fn what_is_there_twice_is_refused() {
         ("/spec/aliases/-", json!("shop.example.com"), "spec.aliases[2]", R, "\"shop.example.com\" is there twice"),
         (
             "/spec/origins/-",
-            json!({"name": "api", "service": {"name": "b", "port": 1}}),
+            json!({"name": "api", "service": {"name": "b", "port": 80}}),
             "spec.origins[2]",
             R,
             "name \"api\" is there twice",
@@ -271,7 +305,7 @@ fn broken_rules_of_origins_are_explained() {
     check(&[
         (
             "/spec/origins/0/service",
-            json!({"name": "a", "port": 1}),
+            json!({"name": "a", "port": 80}),
             "spec.origins[0]",
             R,
             "exactly one of http and service",
@@ -476,6 +510,22 @@ fn broken_rules_of_behaviors_are_explained() {
 }
 
 #[test]
+fn a_message_does_not_repeat_its_field() {
+    for (pointer, value) in [
+        ("/spec/origins/0/customHeaders/0/value", json!(" a")),
+        ("/spec/origins/0/customHeaders/0/name", json!("Host")),
+        ("/spec/zones/0/name", json!("a b")),
+        ("/spec/edge/podLabels", json!({"a b": ""})),
+        ("/spec/edge/service", json!({"annotations": {"a b": ""}})),
+        ("/spec/edge/tolerations", json!([{}])),
+    ] {
+        let problem = only_problem(with(pointer, value));
+        let name = problem.message.split(": ").next().unwrap_or_default();
+        assert!(!problem.field.contains(name), "{problem}");
+    }
+}
+
+#[test]
 fn origins_that_do_not_exist_are_named_where_they_are_used() {
     use Reason::OriginNotFound as R;
     check(&[
@@ -508,19 +558,87 @@ fn objects_of_other_kinds_are_refused() {
 
 #[test]
 fn an_unmapped_service_is_refused_in_local_mode_only() {
-    let gathered = |local| Gathered {
-        source: Source::default(),
-        value: manifest(),
-        text: String::new(),
-        settings: settings(local),
-    };
-    assert!(validate(&gathered(false)).is_ok());
-    let problems = validate(&gathered(true)).unwrap_err();
+    assert!(judged(manifest()).is_ok());
+    let settings = settings(true);
+    let gathered = Gathered { source: Source::default(), value: manifest(), text: String::new(), settings };
+    let problems = validate(&gathered).unwrap_err();
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].reason, problems[0].field.as_str()), (Reason::ServiceNotMapped, "spec.origins[1].service"));
     for words in ["web/api", "--origin api=URL", "--serve DIR=api"] {
         assert!(problems[0].message.contains(words), "{:?}", problems[0]);
     }
+}
+
+#[test]
+fn services_of_the_cluster_must_exist_and_have_the_port() {
+    let api = || ServiceName { namespace: "web".into(), name: "api".into() };
+    let judged_with = |facts: Option<ServiceFacts>| {
+        let services = Services::Cluster(facts.into_iter().map(|facts| (api(), facts)).collect());
+        let settings = Settings { services, ..settings(false) };
+        validate(&Gathered { source: Source::default(), value: manifest(), text: String::new(), settings })
+    };
+    let facts = |ports: &[u16]| ServiceFacts { ports: ports.to_vec(), external_name: false };
+    assert!(judged_with(Some(facts(&[443, 80]))).is_ok());
+    assert!(judged_with(Some(ServiceFacts { external_name: true, ..facts(&[]) })).is_ok());
+    for (facts, reason, field, words) in [
+        (None, Reason::ServiceNotFound, "spec.origins[1].service.name", "there is no Service web/api; create it"),
+        (
+            Some(facts(&[443, 8080])),
+            Reason::ServicePortNotFound,
+            "spec.origins[1].service.port",
+            "Service web/api has no TCP port 80; use 443, 8080",
+        ),
+        (Some(facts(&[])), Reason::ServicePortNotFound, "spec.origins[1].service.port", "it has none"),
+    ] {
+        let problems = judged_with(facts).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!((problems[0].reason, problems[0].field.as_str()), (reason, field));
+        assert!(problems[0].message.contains(words), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn a_configuration_too_large_for_a_config_map_is_refused_with_what_makes_it_large() {
+    let names: Vec<String> = (0..40).map(|index| format!("{index:0>256}")).collect();
+    let key = json!({"queryStrings": {"behavior": "Some", "names": names}});
+    let behaviors = (0..256).map(|index| {
+        json!({"pathPattern": format!("/{index}"), "targetOrigin": "api", "cachePolicy": {"inline": {"key": key}}})
+    });
+    let problem = only_problem(with("/spec/cacheBehaviors", behaviors.collect()));
+    assert_eq!((problem.reason, problem.field.as_str()), (Reason::ConfigTooLarge, "spec"));
+    for words in ["at most 921600 fit", "of 256 cacheBehaviors, ", "0 of certificate authorities", "of 2 origins"] {
+        assert!(problem.message.contains(words), "{problem} lacks {words}");
+    }
+}
+
+#[test]
+fn everything_that_an_object_says_about_itself_and_others_is_judged_in_one_round() {
+    let mut manifest = with("/spec/unknown", json!(1));
+    manifest["metadata"]["name"] = json!("Shop");
+    manifest["spec"]["aliases"] = json!(["a.example", "a.example"]);
+    manifest["spec"]["origins"][0]["http"]["tls"] = json!({"caBundleRef": {"name": "ours"}});
+    manifest["spec"]["defaultCacheBehavior"]["targetOrigin"] = json!("nowhere");
+    manifest["spec"]["edge"]["resources"] = json!({"limits": {"memory": "100Mi"}});
+    let settings = settings(false);
+    let gathered = Gathered { source: Source::default(), value: manifest, text: String::new(), settings };
+    let reasons: std::collections::BTreeSet<_> =
+        validate(&gathered).unwrap_err().into_iter().map(|problem| problem.reason).collect();
+    let expected = [
+        Reason::UnknownField,
+        Reason::DuplicateItem,
+        Reason::RuleViolated,
+        Reason::OriginNotFound,
+        Reason::ServiceNotFound,
+        Reason::ConfigMapNotFound,
+        Reason::MemoryLimitTooLow,
+    ];
+    assert_eq!(reasons.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_broken_name_is_not_reported_as_missing_too() {
+    let problem = only_problem(with("/spec/origins/1/service/name", json!("api.web")));
+    assert_eq!(problem.reason, Reason::RuleViolated);
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! Stage one in a cluster: an object and what its judgement needs. Reads, never judges.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::DynamicObject;
+use kube::{Api, ResourceExt};
+use proxima_crds::v1alpha1::{API_VERSION, DistributionStatus};
+use serde_json::{Value, json};
+
+use super::Operator;
+use super::request::{RequestError, request};
+use crate::distribution::gather::ObjectName;
+use crate::distribution::references::references;
+use crate::distribution::validate::{Gathered, Services, Settings, Source};
+
+/// A Distribution of the cluster, to be judged.
+pub struct GatheredObject {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its uid.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Revision in its status, for the case that the boot copy is lost.
+    pub revision: u64,
+    /// What judgement looks at.
+    pub document: Gathered,
+}
+
+/// Gathers what the judgement of `object` needs.
+pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<GatheredObject, RequestError> {
+    let name = ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let value = document(object);
+    let references = references(&value);
+    let services = {
+        let mut state = operator.index.state();
+        let known = references.services.iter().filter_map(|service| {
+            let facts =
+                state.services.get(&ObjectName { namespace: service.namespace.clone(), name: service.name.clone() });
+            Some((service.clone(), facts?.facts.clone()))
+        });
+        let known: BTreeMap<_, _> = known.collect();
+        state.references.insert(name.clone(), references.clone());
+        known
+    };
+    let mut ca_bundles = BTreeMap::new();
+    let config_maps = Api::<ConfigMap>::namespaced(operator.client.clone(), &name.namespace);
+    for config_map in &references.config_maps {
+        let found = request(format!("get ConfigMap {config_map}"), config_maps.get_opt(config_map)).await?;
+        if let Some(data) = found.map(|found| found.data.unwrap_or_default()) {
+            ca_bundles.insert(config_map.clone(), data);
+        }
+    }
+    let cluster_domain = operator.cluster_domain.clone();
+    let settings = Settings { cluster_domain, services: Services::Cluster(services), ca_bundles };
+    Ok(GatheredObject {
+        uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        revision: status(object).and_then(|status| status.revision?.parse().ok()).unwrap_or_default(),
+        document: Gathered { source: Source::default(), value, text: String::new(), settings },
+        name,
+    })
+}
+
+/// The object as a manifest. Objects of a list do not say what they are.
+fn document(object: &DynamicObject) -> Value {
+    let mut value = object.data.clone();
+    value["apiVersion"] = json!(API_VERSION);
+    value["kind"] = json!("Distribution");
+    value["metadata"] = serde_json::to_value(&object.metadata).expect("metadata are plain data");
+    value
+}
+
+/// The status that was written last, as far as it can be read.
+pub fn status(object: &DynamicObject) -> Option<DistributionStatus> {
+    serde_json::from_value(object.data.get("status")?.clone()).ok()
+}
+
+/// Identity of a Distribution, for [`Arc`]s of the store.
+pub fn name_of(object: &Arc<DynamicObject>) -> ObjectName {
+    ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}

@@ -1,0 +1,94 @@
+//! What the last reconcile made of each Distribution. The status is computed from it whenever an edge says something new.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use proxima_edge_core::link::Envelope;
+
+use super::apply::ApplyError;
+use super::gather::GatheredObject;
+use crate::distribution::build::DesiredZone;
+use crate::distribution::gather::ObjectName;
+use crate::distribution::status::Refused;
+use crate::distribution::validate::ServiceKind;
+
+/// What a reconcile made of a Distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Uid of the object.
+    pub uid: String,
+    /// Generation of the object.
+    pub generation: i64,
+    /// What edges are told to serve; absent while nothing was ever accepted.
+    pub wanted: Option<Arc<Envelope>>,
+    /// Zones that shall have edges.
+    pub zones: Vec<DesiredZone>,
+    /// Zones of the specification in which no node can run an edge.
+    pub empty_zones: Vec<String>,
+    /// There is no node for an edge anywhere.
+    pub none_eligible: bool,
+    /// What is wrong with the specification.
+    pub problems: Vec<Refused>,
+    /// Objects that could not be made since their names are taken.
+    pub conflicts: Vec<Refused>,
+    /// What went wrong while applying.
+    pub failures: Vec<String>,
+    /// The kind of Service in front of the edges.
+    pub service: ServiceKind,
+}
+
+impl Outcome {
+    /// Nothing yet.
+    pub fn of(gathered: &GatheredObject) -> Self {
+        Self {
+            uid: gathered.uid.clone(),
+            generation: gathered.generation,
+            wanted: None,
+            zones: Vec::new(),
+            empty_zones: Vec::new(),
+            none_eligible: false,
+            problems: Vec::new(),
+            conflicts: Vec::new(),
+            failures: Vec::new(),
+            service: ServiceKind::ClusterIp,
+        }
+    }
+}
+
+/// The outcome of every Distribution.
+#[derive(Default)]
+pub struct Outcomes(Mutex<BTreeMap<ObjectName, Outcome>>);
+
+impl Outcomes {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Outcome>> {
+        // Outcomes are replaced whole, so what a panicking thread left is consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest one of a Distribution.
+    pub fn get(&self, name: &ObjectName) -> Option<Outcome> {
+        self.all().get(name).cloned()
+    }
+
+    /// A reconcile came to its end.
+    pub fn set(&self, name: ObjectName, outcome: Outcome) {
+        self.all().insert(name, outcome);
+    }
+
+    /// After applying failed: what was made before stands, and why no more was made.
+    pub fn standing(&self, gathered: &GatheredObject, error: &ApplyError) -> Outcome {
+        let before = self.get(&gathered.name).filter(|outcome| outcome.uid == gathered.uid);
+        let before = before.unwrap_or_else(|| Outcome::of(gathered));
+        match error {
+            ApplyError::Taken(conflict) => {
+                Outcome { conflicts: vec![conflict.clone()], failures: Vec::new(), ..before }
+            }
+            _ => Outcome { failures: vec![error.to_string()], ..before },
+        }
+    }
+
+    /// The Distribution is gone.
+    pub fn forget(&self, name: &ObjectName) {
+        self.all().remove(name);
+    }
+}

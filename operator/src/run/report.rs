@@ -1,0 +1,176 @@
+//! Stage five in a cluster: what is true of a Distribution is computed, and written when it is news.
+//!
+//! Runs apart from the other stages, since most news come from edges and change nothing that has to be applied.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+use proxima_crds::v1alpha1::{API_VERSION, Address, AddressType, DistributionStatus};
+use serde_json::json;
+
+use super::Operator;
+use super::events::transitions;
+use super::gather::{name_of, status as status_of};
+use super::outcome::Outcome;
+use super::pods::EdgePod;
+use super::reconcile::Error;
+use super::request::request;
+use crate::distribution::gather::ObjectName;
+use crate::distribution::status::{Observed, ZoneTrouble, status};
+use crate::distribution::validate::ServiceKind;
+use crate::zones::no_node_text;
+use crate::{clock, labels, limits, names};
+
+/// What this process wrote, so that it need not wait for the watch to tell of it.
+#[derive(Default)]
+pub struct Written(Mutex<BTreeMap<ObjectName, Record>>);
+
+struct Record {
+    uid: String,
+    status: DistributionStatus,
+    at: Instant,
+}
+
+impl Written {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Record>> {
+        // Records are replaced whole, so what a panicking thread left is consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Distribution is gone.
+    pub fn forget(&self, name: &ObjectName) {
+        self.all().remove(name);
+    }
+}
+
+/// Writes the status of one Distribution, if it is not what was written last.
+pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Result<Action, Error> {
+    let name = name_of(&object);
+    let uid = object.uid().unwrap_or_default();
+    let Some(outcome) = operator.outcomes.get(&name).filter(|outcome| outcome.uid == uid) else {
+        return Ok(Action::await_change());
+    };
+    let written =
+        operator.written.all().get(&name).filter(|record| record.uid == uid).map(|r| (r.status.clone(), r.at));
+    let before = status_of(&object);
+    if written.is_none() && before.is_some() && !operator.hub.is_settled(&name, clock::instant()) {
+        // What an earlier process wrote may well be true still: nothing is taken back before the edges were asked.
+        return Ok(Action::requeue(limits::SETTLE_POLL));
+    }
+    let previous = written.as_ref().map(|(status, _)| status.clone()).or(before);
+    let current = observe(&outcome, &name, &operator, previous.as_ref());
+    if previous.as_ref() == Some(&current) {
+        return Ok(Action::await_change());
+    }
+    if let Some((_, at)) = written {
+        let rest = limits::STATUS_SPACING.saturating_sub(at.elapsed());
+        if rest > Duration::ZERO {
+            return Ok(Action::requeue(rest));
+        }
+    }
+    write(&name, &uid, &current, &operator).await?;
+    for note in transitions(previous.as_ref(), &current) {
+        operator.events.publish(&object.object_ref(&operator.resource), note);
+    }
+    operator.written.all().insert(name, Record { uid, status: current, at: clock::instant() });
+    Ok(Action::await_change())
+}
+
+async fn write(name: &ObjectName, uid: &str, status: &DistributionStatus, operator: &Operator) -> Result<(), Error> {
+    let api: Api<DynamicObject> = Api::namespaced_with(operator.client.clone(), &name.namespace, &operator.resource);
+    let patch = json!({
+        "apiVersion": API_VERSION,
+        "kind": "Distribution",
+        "metadata": {"name": name.name, "uid": uid},
+        "status": status,
+    });
+    operator.metrics.mutating(super::metrics::Verb::Patch, "Distribution/status");
+    let params = PatchParams::apply(labels::MANAGER).force();
+    let patch = Patch::Apply(patch);
+    let written = api.patch_status(&name.name, &params, &patch);
+    match request(format!("patch the status of Distribution {name}"), written).await {
+        Ok(_) => Ok(()),
+        // It was deleted meanwhile; another of its name has another uid, which the request refuses as a conflict.
+        Err(error) if error.cause().is_not_found() || error.cause().is_conflict() => Ok(()),
+        Err(error) => Err(Error::Status(error)),
+    }
+}
+
+/// All that is known, judged.
+fn observe(
+    outcome: &Outcome,
+    name: &ObjectName,
+    operator: &Operator,
+    previous: Option<&DistributionStatus>,
+) -> DistributionStatus {
+    let (pods, deployments, service) = {
+        let state = operator.index.state();
+        let service = state.services_of(name).remove(&names::edge_service(&name.name));
+        (state.pods_of(name), state.deployments_of(name), service)
+    };
+    let edges = operator.hub.observations(name);
+    let host = format!("{}.{}.svc", names::edge_service(&name.name), name.namespace);
+    let load_balancer = service.as_deref().map(load_balancer_addresses).unwrap_or_default();
+    let addresses = match outcome.service {
+        ServiceKind::LoadBalancer => load_balancer,
+        ServiceKind::ClusterIp | ServiceKind::NodePort => {
+            vec![Address { kind: AddressType::Hostname, value: host.clone() }]
+        }
+    };
+    let observed = Observed {
+        generation: outcome.generation,
+        wanted: outcome.wanted.as_deref(),
+        zones: &outcome.zones,
+        edges: edges.iter().collect(),
+        problems: outcome.problems.clone(),
+        addresses,
+        domain_name: Some(host),
+        troubles: troubles(outcome, &pods, &deployments),
+        service: outcome.service,
+        none_eligible: outcome.none_eligible,
+        conflicts: outcome.conflicts.clone(),
+        failure: (!outcome.failures.is_empty()).then(|| outcome.failures.join("; ")),
+    };
+    status(&observed, previous, clock::now())
+}
+
+fn load_balancer_addresses(service: &k8s_openapi::api::core::v1::Service) -> Vec<Address> {
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let addresses = ingress.iter().filter_map(|ingress| match (&ingress.hostname, &ingress.ip) {
+        (Some(name), _) => Some(Address { kind: AddressType::Hostname, value: name.clone() }),
+        (None, Some(ip)) => Some(Address { kind: AddressType::IPAddress, value: ip.clone() }),
+        (None, None) => None,
+    });
+    addresses.collect()
+}
+
+/// What keeps edges from running, zone by zone, in the words of those who know.
+fn troubles(outcome: &Outcome, pods: &[EdgePod], deployments: &BTreeMap<String, Arc<Deployment>>) -> Vec<ZoneTrouble> {
+    let empty = outcome.empty_zones.iter();
+    let empty = empty.map(|zone| ZoneTrouble { zone: zone.clone(), text: no_node_text(zone) });
+    let failures = deployments.values().filter_map(|deployment| {
+        let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
+        let failure = conditions.iter().find(|found| found.type_ == "ReplicaFailure" && found.status == "True")?;
+        Some(ZoneTrouble {
+            zone: deployment.labels().get(labels::ZONE)?.clone(),
+            text: failure.message.clone().unwrap_or_default(),
+        })
+    });
+    let pods = pods.iter().filter(|pod| !pod.is_ready && !pod.is_deleting).filter_map(|pod| {
+        let text = format!("pod {}: {}", pod.name, pod.trouble.as_ref()?);
+        Some(ZoneTrouble { zone: pod.zone.clone(), text })
+    });
+    let mut seen = Vec::new();
+    for trouble in empty.chain(failures).chain(pods) {
+        if !seen.contains(&trouble) {
+            seen.push(trouble);
+        }
+    }
+    seen
+}

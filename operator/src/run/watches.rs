@@ -1,0 +1,178 @@
+//! The table of watches: which objects are watched, what is kept of them, and who is concerned by a change.
+//!
+//! Each watch is a task of its own with a back-off of its own, and its errors end here: in one joint stream a watch that
+//! fails for ever, for want of a permission perhaps, would hold up all others.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::serde::de::DeserializeOwned;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::{Config, Event};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use tokio::task::JoinSet;
+
+use super::Operator;
+use super::facts::{Change, Facts};
+use super::index::{BootFacts, Same, ServiceFacts, State};
+use super::pods::EdgePod;
+use super::secrets::LinkSecret;
+use crate::distribution::gather::ObjectName;
+use crate::zones::NodeFacts;
+use crate::{labels, names};
+
+/// What the watch of all ConfigMaps is called: it is one that readiness does not wait for.
+const CONFIG_MAP_VERSIONS: &str = "configmap versions";
+
+/// Who has to be looked at again after a change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Concerned {
+    /// Every Distribution.
+    Everyone,
+    /// One Distribution's objects changed.
+    Objects(ObjectName),
+    /// One Distribution's Pods changed.
+    Pods(ObjectName),
+    /// The link Secret of a namespace changed.
+    LinkSecret(String),
+}
+
+/// Starts every watch. They end when the set is dropped.
+pub fn start(operator: &Arc<Operator>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let ours = || Config::default().labels(&labels::managed());
+    watch::<Node>(operator, &mut tasks, ("nodes", Config::default()), |state, event| {
+        let changes = state.nodes.observe(map(event, |node| Some(NodeFacts::read(&node))));
+        if changes.is_empty() { Vec::new() } else { vec![Concerned::Everyone] }
+    });
+    watch::<Pod>(operator, &mut tasks, ("pods", ours()), |state, event| {
+        let changes = state.pods.observe(map(event, |pod| EdgePod::read(&pod)));
+        let pods = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
+        pods.map(|pod| Concerned::Pods(pod.distribution)).collect()
+    });
+    watch::<Service>(operator, &mut tasks, ("services", Config::default()), |state, event| {
+        let changes = state.services.observe(map(event, |service| Some(ServiceFacts::read(service))));
+        let users = changes.iter().flat_map(|change| state.users_of_service(&change.name));
+        let users: Vec<_> = users.map(Concerned::Objects).collect();
+        let of = |facts: ServiceFacts| facts.managed.as_ref().and_then(|Same(service)| distribution(service.as_ref()));
+        users.into_iter().chain(concerned(changes, of)).collect()
+    });
+    watch::<Deployment>(operator, &mut tasks, ("deployments", ours()), |state, event| {
+        concerned(keep(&mut state.deployments, event), |Same(object)| distribution(object.as_ref()))
+    });
+    watch::<PodDisruptionBudget>(operator, &mut tasks, ("poddisruptionbudgets", ours()), |state, event| {
+        concerned(keep(&mut state.budgets, event), |Same(object)| distribution(object.as_ref()))
+    });
+    watch::<ConfigMap>(operator, &mut tasks, ("configmaps", ours()), |state, event| {
+        let changes = state.boot_copies.observe(map(event, |object| BootFacts::read(&object)));
+        let namespaced = changes.into_iter().flat_map(|change| {
+            let namespace = change.name.namespace;
+            let facts = [change.before, change.after].into_iter().flatten();
+            facts.map(move |facts| ObjectName { namespace: namespace.clone(), name: facts.distribution })
+        });
+        namespaced.map(Concerned::Objects).collect()
+    });
+    watch::<PartialObjectMeta<ConfigMap>>(
+        operator,
+        &mut tasks,
+        (CONFIG_MAP_VERSIONS, Config::default()),
+        |state, event| {
+            // Of ConfigMaps that nobody refers to not even a version is kept.
+            let event = map(event, |object| object.resource_version());
+            let event = keep_if(event, |name| !state.users_of_config_map(name).is_empty());
+            let changes = state.config_maps.observe(event);
+            changes.iter().flat_map(|change| state.users_of_config_map(&change.name)).map(Concerned::Objects).collect()
+        },
+    );
+    // Reading a Secret is allowed by this name only.
+    let link_secrets = Config::default().fields(&format!("metadata.name={}", names::LINK_SECRET));
+    watch::<Secret>(operator, &mut tasks, ("secrets", link_secrets), |state, event| {
+        let changes = state.link_secrets.observe(map(event, |secret| LinkSecret::read(&secret)));
+        changes.into_iter().map(|change| Concerned::LinkSecret(change.name.namespace)).collect()
+    });
+    tasks
+}
+
+/// Follows one kind in all namespaces. `take` takes an event into the index and says who is concerned.
+fn watch<K>(
+    operator: &Arc<Operator>,
+    tasks: &mut JoinSet<()>,
+    (what, config): (&'static str, Config),
+    take: fn(&mut State, Event<K>) -> Vec<Concerned>,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let operator = Arc::clone(operator);
+    if what != CONFIG_MAP_VERSIONS {
+        operator.health.register(what);
+    }
+    tasks.spawn(async move {
+        let mut events = watcher(Api::<K>::all(operator.client.clone()), config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
+                    let concerned: BTreeSet<_> = take(&mut operator.index.state(), event).into_iter().collect();
+                    if is_complete {
+                        operator.watch_works(what);
+                    }
+                    for concerned in concerned {
+                        operator.look_again(concerned).await;
+                    }
+                }
+                Err(error) => operator.watch_failed(what, &error),
+            }
+        }
+    });
+}
+
+fn map<K: Resource, F>(event: Event<K>, facts: impl Fn(K) -> Option<F>) -> Event<(ObjectName, Option<F>)> {
+    let named = |object: K| (name(&object), facts(object));
+    match event {
+        Event::Apply(object) => Event::Apply(named(object)),
+        Event::Delete(object) => Event::Delete(named(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(named(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+fn keep_if<F>(
+    event: Event<(ObjectName, Option<F>)>,
+    keep: impl Fn(&ObjectName) -> bool,
+) -> Event<(ObjectName, Option<F>)> {
+    let only = |(name, facts): (ObjectName, Option<F>)| {
+        let facts = facts.filter(|_| keep(&name));
+        (name, facts)
+    };
+    match event {
+        Event::Apply(object) => Event::Apply(only(object)),
+        Event::InitApply(object) => Event::InitApply(only(object)),
+        other @ (Event::Delete(_) | Event::Init | Event::InitDone) => other,
+    }
+}
+
+fn keep<K: Resource>(facts: &mut Facts<Same<K>>, event: Event<K>) -> Vec<Change<Same<K>>> {
+    facts.observe(map(event, |object| Some(Same(Arc::new(object)))))
+}
+
+fn concerned<F>(changes: Vec<Change<F>>, of: impl Fn(F) -> Option<ObjectName>) -> Vec<Concerned> {
+    let facts = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
+    facts.filter_map(of).map(Concerned::Objects).collect()
+}
+
+fn name<K: Resource>(object: &K) -> ObjectName {
+    ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+/// The Distribution that an object of ours belongs to.
+fn distribution<K: Resource>(object: &K) -> Option<ObjectName> {
+    let name = object.labels().get(labels::DISTRIBUTION)?.clone();
+    Some(ObjectName { namespace: object.namespace()?, name })
+}
