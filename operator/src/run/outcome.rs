@@ -7,6 +7,7 @@ use proxima_edge_core::link::Envelope;
 
 use super::apply::ApplyError;
 use super::gather::GatheredObject;
+use super::request::RequestError;
 use crate::distribution::build::DesiredZone;
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
@@ -84,6 +85,13 @@ impl Outcomes {
                 Outcome { conflicts: vec![conflict.clone()], failures: Vec::new(), ..before }
             }
             _ => Outcome { failures: vec![error.to_string()], ..before },
+        }
+    }
+
+    /// What it refers to could not be read: what was made before stands, and why no more was made.
+    pub fn not_gathered(&self, name: &ObjectName, error: &RequestError) {
+        if let Some(outcome) = self.all().get_mut(name) {
+            outcome.failures = vec![error.to_string()];
         }
     }
 

@@ -108,11 +108,14 @@ fn observe(
     operator: &Operator,
     previous: Option<&DistributionStatus>,
 ) -> DistributionStatus {
-    let (pods, deployments, service) = {
+    let (pods, deployments, service, pods_are_known) = {
         let state = operator.index.state();
         let service = state.services_of(name).remove(&names::edge_service(&name.name));
-        (state.pods_of(name), state.deployments_of(name), service)
+        (state.pods_of(name), state.deployments_of(name), service, state.pods.is_synced())
     };
+    // Else it would look as if there were none.
+    let blind = (!pods_are_known).then(|| "the operator may not watch pods, so it knows of no edge".to_owned());
+    let failures: Vec<_> = outcome.failures.iter().cloned().chain(blind).collect();
     let edges = operator.hub.observations(name);
     let host = format!("{}.{}.svc", names::edge_service(&name.name), name.namespace);
     let load_balancer = service.as_deref().map(load_balancer_addresses).unwrap_or_default();
@@ -134,7 +137,7 @@ fn observe(
         service: outcome.service,
         none_eligible: outcome.none_eligible,
         conflicts: outcome.conflicts.clone(),
-        failure: (!outcome.failures.is_empty()).then(|| outcome.failures.join("; ")),
+        failure: (!failures.is_empty()).then(|| failures.join("; ")),
     };
     status(&observed, previous, clock::now())
 }

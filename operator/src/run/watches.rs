@@ -47,41 +47,75 @@ pub enum Concerned {
 pub fn start(operator: &Arc<Operator>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let ours = || Config::default().labels(&labels::managed());
-    watch::<Node>(operator, &mut tasks, ("nodes", Config::default()), |state, event| {
-        let changes = state.nodes.observe(map(event, |node| Some(NodeFacts::read(&node))));
-        if changes.is_empty() { Vec::new() } else { vec![Concerned::Everyone] }
-    });
-    watch::<Pod>(operator, &mut tasks, ("pods", ours()), |state, event| {
-        let changes = state.pods.observe(map(event, |pod| EdgePod::read(&pod)));
-        let pods = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
-        pods.map(|pod| Concerned::Pods(pod.distribution)).collect()
-    });
-    watch::<Service>(operator, &mut tasks, ("services", Config::default()), |state, event| {
-        let changes = state.services.observe(map(event, |service| Some(ServiceFacts::read(service))));
-        let users = changes.iter().flat_map(|change| state.users_of_service(&change.name));
-        let users: Vec<_> = users.map(Concerned::Objects).collect();
-        let of = |facts: ServiceFacts| facts.managed.as_ref().and_then(|Same(service)| distribution(service.as_ref()));
-        users.into_iter().chain(concerned(changes, of)).collect()
-    });
-    watch::<Deployment>(operator, &mut tasks, ("deployments", ours()), |state, event| {
-        concerned(keep(&mut state.deployments, event), |Same(object)| distribution(object.as_ref()))
-    });
-    watch::<PodDisruptionBudget>(operator, &mut tasks, ("poddisruptionbudgets", ours()), |state, event| {
-        concerned(keep(&mut state.budgets, event), |Same(object)| distribution(object.as_ref()))
-    });
-    watch::<ConfigMap>(operator, &mut tasks, ("configmaps", ours()), |state, event| {
-        let changes = state.boot_copies.observe(map(event, |object| BootFacts::read(&object)));
-        let namespaced = changes.into_iter().flat_map(|change| {
-            let namespace = change.name.namespace;
-            let facts = [change.before, change.after].into_iter().flatten();
-            facts.map(move |facts| ObjectName { namespace: namespace.clone(), name: facts.distribution })
-        });
-        namespaced.map(Concerned::Objects).collect()
-    });
+    watch::<Node>(
+        operator,
+        &mut tasks,
+        ("nodes", Config::default()),
+        |state| state.nodes.refuse(),
+        |state, event| {
+            let changes = state.nodes.observe(map(event, |node| Some(NodeFacts::read(&node))));
+            if changes.is_empty() { Vec::new() } else { vec![Concerned::Everyone] }
+        },
+    );
+    watch::<Pod>(
+        operator,
+        &mut tasks,
+        ("pods", ours()),
+        |state| state.pods.refuse(),
+        |state, event| {
+            let changes = state.pods.observe(map(event, |pod| EdgePod::read(&pod)));
+            let pods = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
+            pods.map(|pod| Concerned::Pods(pod.distribution)).collect()
+        },
+    );
+    watch::<Service>(
+        operator,
+        &mut tasks,
+        ("services", Config::default()),
+        |state| state.services.refuse(),
+        |state, event| {
+            let changes = state.services.observe(map(event, |service| Some(ServiceFacts::read(service))));
+            let users = changes.iter().flat_map(|change| state.users_of_service(&change.name));
+            let users: Vec<_> = users.map(Concerned::Objects).collect();
+            let of =
+                |facts: ServiceFacts| facts.managed.as_ref().and_then(|Same(service)| distribution(service.as_ref()));
+            users.into_iter().chain(concerned(changes, of)).collect()
+        },
+    );
+    watch::<Deployment>(
+        operator,
+        &mut tasks,
+        ("deployments", ours()),
+        |state| state.deployments.refuse(),
+        |state, event| concerned(keep(&mut state.deployments, event), |Same(object)| distribution(object.as_ref())),
+    );
+    watch::<PodDisruptionBudget>(
+        operator,
+        &mut tasks,
+        ("poddisruptionbudgets", ours()),
+        |state| state.budgets.refuse(),
+        |state, event| concerned(keep(&mut state.budgets, event), |Same(object)| distribution(object.as_ref())),
+    );
+    watch::<ConfigMap>(
+        operator,
+        &mut tasks,
+        ("configmaps", ours()),
+        |state| state.boot_copies.refuse(),
+        |state, event| {
+            let changes = state.boot_copies.observe(map(event, |object| BootFacts::read(&object)));
+            let namespaced = changes.into_iter().flat_map(|change| {
+                let namespace = change.name.namespace;
+                let facts = [change.before, change.after].into_iter().flatten();
+                facts.map(move |facts| ObjectName { namespace: namespace.clone(), name: facts.distribution })
+            });
+            namespaced.map(Concerned::Objects).collect()
+        },
+    );
     watch::<PartialObjectMeta<ConfigMap>>(
         operator,
         &mut tasks,
         (CONFIG_MAP_VERSIONS, Config::default()),
+        |state| state.config_maps.refuse(),
         |state, event| {
             // Of ConfigMaps that nobody refers to not even a version is kept.
             let event = map(event, |object| object.resource_version());
@@ -92,18 +126,26 @@ pub fn start(operator: &Arc<Operator>) -> JoinSet<()> {
     );
     // Reading a Secret is allowed by this name only.
     let link_secrets = Config::default().fields(&format!("metadata.name={}", names::LINK_SECRET));
-    watch::<Secret>(operator, &mut tasks, ("secrets", link_secrets), |state, event| {
-        let changes = state.link_secrets.observe(map(event, |secret| LinkSecret::read(&secret)));
-        changes.into_iter().map(|change| Concerned::LinkSecret(change.name.namespace)).collect()
-    });
+    watch::<Secret>(
+        operator,
+        &mut tasks,
+        ("secrets", link_secrets),
+        |state| state.link_secrets.refuse(),
+        |state, event| {
+            let changes = state.link_secrets.observe(map(event, |secret| LinkSecret::read(&secret)));
+            changes.into_iter().map(|change| Concerned::LinkSecret(change.name.namespace)).collect()
+        },
+    );
     tasks
 }
 
-/// Follows one kind in all namespaces. `take` takes an event into the index and says who is concerned.
+/// Follows one kind in all namespaces. `take` takes an event into the index and says who is concerned; `refuse` notes there
+/// that there will be none for now.
 fn watch<K>(
     operator: &Arc<Operator>,
     tasks: &mut JoinSet<()>,
     (what, config): (&'static str, Config),
+    refuse: fn(&mut State),
     take: fn(&mut State, Event<K>) -> Vec<Concerned>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -126,10 +168,27 @@ fn watch<K>(
                         operator.look_again(concerned).await;
                     }
                 }
-                Err(error) => operator.watch_failed(what, &error),
+                Err(error) => {
+                    operator.watch_failed(what, &error);
+                    if is_refusal(&error) {
+                        refuse(&mut operator.index.state());
+                        operator.synced.notify_waiters();
+                    }
+                }
             }
         }
     });
+}
+
+/// A permission is missing, or there is no such kind: it may stay so for ever, unlike an API server that is away.
+fn is_refusal(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
+        watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    [http::StatusCode::FORBIDDEN, http::StatusCode::NOT_FOUND].iter().any(|code| status.code == code.as_u16())
 }
 
 fn map<K: Resource, F>(event: Event<K>, facts: impl Fn(K) -> Option<F>) -> Event<(ObjectName, Option<F>)> {
