@@ -110,10 +110,10 @@ pub const STARTUP_RETRY_MIN: Duration = Duration::from_millis(500);
 pub const STARTUP_RETRY_MAX: Duration = Duration::from_secs(10);
 /// The API server ends a watch after this, and it is begun anew. Below the 240 s after which some load balancers cut
 /// quiet connections.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(200);
-/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT`], and
+pub const WATCH_TIMEOUT_SECONDS: u32 = 200;
+/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT_SECONDS`], and
 /// the pauses after failures are far shorter.
-pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
+pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT_SECONDS as u64);
 /// Edges get this long to answer or fail once before anything is counted as lost: the longest pause between attempts,
 /// and an answer.
 pub const LINK_SETTLE: Duration = Duration::from_secs(10);

@@ -242,7 +242,7 @@ async fn reconciling(
     let api = Api::<DynamicObject>::all_with(operator.client.clone(), &operator.resource);
     let (watched, reader) = (Arc::clone(operator), writer.as_reader());
     operator.health.register(DISTRIBUTIONS);
-    let objects = watcher(api, Config::default())
+    let objects = watcher(api, Config::default().timeout(limits::WATCH_TIMEOUT_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
