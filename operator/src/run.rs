@@ -361,11 +361,10 @@ impl Operator {
 
     /// Tells the hub which Pods there are.
     pub fn pods_changed(&self, name: &ObjectName) {
-        let (pods, pin) = {
-            let state = self.index.state();
-            (state.pods_of(name), state.edge_pin(&name.namespace, &self.operator_pin))
-        };
-        self.hub.set_pods(name, pods, pin.as_deref());
+        // Held until the hub knows: of two who tell it, the later one must not tell what was before.
+        let state = self.index.state();
+        let pin = state.edge_pin(&name.namespace, &self.operator_pin);
+        self.hub.set_pods(name, state.pods_of(name), pin.as_deref());
     }
 
     /// Has a Distribution reconciled. One that is not there any more is passed over.
@@ -408,6 +407,7 @@ impl Operator {
             Event::InitApply(object) => Event::InitApply(facts(object)),
             Event::InitDone => Event::InitDone,
         };
+        let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
         let (gone, count) = {
             let mut state = self.index.state();
             let changes = state.distributions.observe(event);
@@ -417,6 +417,9 @@ impl Operator {
             (gone, state.distributions.all().count())
         };
         self.metrics.set_distributions(count);
+        if is_complete {
+            self.watch_works(DISTRIBUTIONS);
+        }
         for name in gone {
             tracing::info!(object = %name, "deleted");
             self.hub.forget(&name);
