@@ -12,10 +12,13 @@ pub const LINK_ANSWER: Duration = Duration::from_secs(5);
 pub const LINK_SILENCE: Duration = Duration::from_secs(25);
 /// Closing a link in order may take this long; it is one small frame.
 pub const LINK_FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of the buffer for what an edge says, at first: answers are short, and there may be thousands of edges.
+pub const LINK_READ_BYTES: usize = 512;
 /// First pause before a link is opened again.
 pub const LINK_RETRY_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a link is opened again.
-pub const LINK_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Longest pause before a link is opened again: a new edge whose Pod has an address long before it listens becomes ready
+/// by this much later, and an attempt that is refused costs little.
+pub const LINK_RETRY_MAX: Duration = Duration::from_secs(2);
 /// Answers of edges that wait to be looked at. Beyond it the link tasks wait, which delays only their next ping.
 pub const EDGE_EVENTS: usize = 1_024;
 
@@ -107,10 +110,10 @@ pub const STARTUP_RETRY_MIN: Duration = Duration::from_millis(500);
 pub const STARTUP_RETRY_MAX: Duration = Duration::from_secs(10);
 /// The API server ends a watch after this, and it is begun anew. Below the 240 s after which some load balancers cut
 /// quiet connections.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(200);
-/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT`], and
+pub const WATCH_TIMEOUT_SECONDS: u32 = 200;
+/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT_SECONDS`], and
 /// the pauses after failures are far shorter.
-pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
+pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT_SECONDS as u64);
 /// Edges get this long to answer or fail once before anything is counted as lost: the longest pause between attempts,
 /// and an answer.
 pub const LINK_SETTLE: Duration = Duration::from_secs(10);

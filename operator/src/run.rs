@@ -242,7 +242,7 @@ async fn reconciling(
     let api = Api::<DynamicObject>::all_with(operator.client.clone(), &operator.resource);
     let (watched, reader) = (Arc::clone(operator), writer.as_reader());
     operator.health.register(DISTRIBUTIONS);
-    let objects = watcher(api, Config::default())
+    let objects = watcher(api, Config::default().timeout(limits::WATCH_TIMEOUT_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
@@ -361,14 +361,12 @@ impl Operator {
 
     /// Tells the hub which Pods there are.
     pub fn pods_changed(&self, name: &ObjectName) {
-        let (pods, pin) = {
-            let state = self.index.state();
-            let pin = state.edge_pin(&name.namespace, &self.operator_pin);
-            // Where Secrets may not be watched, the one that a reconcile found stands.
-            let pin = pin.or_else(|| if state.link_secrets.is_synced() { None } else { self.hub.pin(name) });
-            (state.pods_of(name), pin)
-        };
-        self.hub.set_pods(name, pods, pin.as_deref());
+        // Held until the hub knows: of two who tell it, the later one must not tell what was before.
+        let state = self.index.state();
+        let pin = state.edge_pin(&name.namespace, &self.operator_pin);
+        // Where Secrets may not be watched, the one that a reconcile found stands.
+        let pin = pin.or_else(|| if state.link_secrets.is_synced() { None } else { self.hub.pin(name) });
+        self.hub.set_pods(name, state.pods_of(name), pin.as_deref());
     }
 
     /// Has a Distribution reconciled. One that is not there any more is passed over.
@@ -411,6 +409,7 @@ impl Operator {
             Event::InitApply(object) => Event::InitApply(facts(object)),
             Event::InitDone => Event::InitDone,
         };
+        let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
         let (gone, count) = {
             let mut state = self.index.state();
             let changes = state.distributions.observe(event);
@@ -420,6 +419,9 @@ impl Operator {
             (gone, state.distributions.all().count())
         };
         self.metrics.set_distributions(count);
+        if is_complete {
+            self.watch_works(DISTRIBUTIONS);
+        }
         for name in gone {
             tracing::info!(object = %name, "deleted");
             self.hub.forget(&name);

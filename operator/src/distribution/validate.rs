@@ -143,9 +143,9 @@ pub struct PodFields {
 /// The Services in front of the edges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceFields {
-    /// What kind of Service.
+    /// What kind of Service is in front of all edges. Those of single zones are of the cluster alone.
     pub kind: ServiceKind,
-    /// Annotations of each, as load balancers of clouds want them.
+    /// Its annotations, as load balancers of clouds want them.
     pub annotations: BTreeMap<String, String>,
 }
 

