@@ -351,9 +351,8 @@ async fn objects_of_a_deleted_predecessor_are_waited_for() {
         cluster.admin.merge(&path, json!({"metadata": {"finalizers": null}})).await;
         cluster.admin.until(&path, "the successor's", |live| owner(live) == uid(&second)).await;
     }
-    cluster.admin.until(&cluster.path("distributions", "web"), "no predecessor", |object| {
-        condition(object, "Deployed").1 != "PredecessorTerminating"
-    });
+    let is_free = |object: &Value| condition(object, "Deployed").1 != "PredecessorTerminating";
+    cluster.admin.until(&cluster.path("distributions", "web"), "no predecessor", is_free).await;
 }
 
 #[tokio::test]
