@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use proxima_edge_core::edge_config::{EdgeConfig, OriginConfig};
+use proxima_edge_core::edge_config::{EdgeConfig, HeaderConfig, OriginConfig, OriginProtocolPolicy};
 use proxima_edge_core::link::ToEdge;
-use proxima_tests::{Edge, Keys, Link, Origin, Reply, config};
+use proxima_tests::{Authority, Edge, Keys, Link, Origin, Reply, config};
 
 fn at(host: &str, port: u16) -> EdgeConfig {
     let origin = config::origin(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -84,38 +84,68 @@ async fn the_edges_own_ports_are_always_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let origin = tls_origin().await;
-    let mut edge_config = at("localhost", 1);
-    let origin_config = &mut edge_config.distributions[0].origins[0];
-    origin_config.protocol_policy = proxima_edge_core::edge_config::OriginProtocolPolicy::HttpsOnly;
-    origin_config.https_port = origin.port();
-    let edge = Edge::serve(&edge_config).await;
-    let answer = edge.get("/").await;
-    assert_eq!((answer.status(), answer.reason()), (502, "OriginTlsError"));
+/// An https origin that stores nothing, with authorities of its own.
+fn https(address: SocketAddr, ca_bundle: Option<&str>) -> EdgeConfig {
+    let origin = config::origin(address);
+    let mut edge_config = config::with_origin(OriginConfig {
+        protocol_policy: OriginProtocolPolicy::HttpsOnly,
+        https_port: address.port(),
+        ca_bundle: ca_bundle.map(str::to_owned),
+        ..origin
+    });
+    edge_config.distributions[0].default_behavior.cache_policy = config::policy_of_nothing();
+    edge_config
 }
 
-/// Accepts TLS with a certificate of its own and never gets to answer.
-async fn tls_origin() -> SocketAddr {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((tcp, _)) = listener.accept().await {
-            assert!(acceptor.accept(tcp).await.is_err(), "the edge accepted a certificate that nobody vouches for");
+#[tokio::test]
+async fn an_origin_is_trusted_when_its_own_authority_vouches_for_it_and_only_then() {
+    let (ours, theirs) = (Authority::generate(), Authority::generate());
+    let origin = ours.origin("private").await;
+    let both = format!("{}{}", theirs.pem, ours.pem);
+    for (bundle, trusted) in [
+        (None, false),
+        (Some(theirs.pem.as_str()), false),
+        (Some(ours.pem.as_str()), true),
+        (Some(both.as_str()), true),
+    ] {
+        let before = origin.handshakes();
+        let edge = Edge::serve(&https(origin.address, bundle)).await;
+        let answer = edge.get("/").await;
+        if trusted {
+            assert_eq!((answer.status(), answer.text().as_str()), (200, "private"), "{bundle:?}");
+        } else {
+            assert_eq!((answer.status(), answer.reason()), (502, "OriginTlsError"), "{bundle:?}");
+            assert_eq!(origin.handshakes(), before, "{bundle:?}");
         }
-    });
-    address
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_under_one_trust_serves_under_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = Keys::generate();
+    let edge = Edge::run(home.path(), &keys, None).await;
+    let (mut link, _) = Link::open(edge.control.unwrap(), &keys).await;
+    let (ours, theirs) = (Authority::generate(), Authority::generate());
+    let origin = ours.origin("private").await;
+    let steps = [(Some(ours.pem.as_str()), 200), (Some(theirs.pem.as_str()), 502), (None, 502), (Some(&ours.pem), 200)];
+    for (revision, (bundle, status)) in (1..).zip(steps) {
+        let message = ToEdge::Configure(Box::new(config::envelope(https(origin.address, bundle), 1, revision)));
+        assert_eq!(link.ask(&message).await.refused, None);
+        for _ in 0..2 {
+            assert_eq!(edge.get("/").await.status(), status, "revision {revision}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn authorities_that_cannot_be_read_vouch_for_nobody() {
+    let origin = Authority::generate().origin("private").await;
+    let bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let edge = Edge::serve(&https(origin.address, Some(bundle))).await;
+    let answer = edge.get("/").await;
+    assert_eq!((answer.status(), answer.reason()), (502, "OriginTlsError"));
+    assert_eq!(origin.handshakes(), 0);
 }
 
 #[tokio::test]
@@ -124,8 +154,7 @@ async fn the_origin_path_and_custom_headers_are_sent() {
     let mut edge_config = config::site(origin.address);
     let origin_config = &mut edge_config.distributions[0].origins[0];
     origin_config.path = "/public".into();
-    origin_config.custom_headers =
-        vec![proxima_edge_core::edge_config::HeaderConfig { name: "X-From".into(), value: "proxima".into() }];
+    origin_config.custom_headers = vec![HeaderConfig { name: "X-From".into(), value: "proxima".into() }];
     let edge = Edge::serve(&edge_config).await;
     let fields = "X-From: viewer\r\nConnection: X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\n";
     proxima_tests::viewer::get_with(edge.http, "/a%20b/c?d=e", fields).await.expect("Miss", "answer");

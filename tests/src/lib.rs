@@ -33,6 +33,7 @@ pub mod local;
 pub mod metrics;
 pub mod origin;
 pub mod process;
+pub mod tls;
 pub mod viewer;
 pub mod wait;
 
@@ -44,5 +45,6 @@ pub use link::{Keys, Link};
 pub use local::Local;
 pub use metrics::Metrics;
 pub use origin::{Exchange, Origin, Reply};
+pub use tls::{Authority, TlsOrigin};
 pub use viewer::{Response, Viewer, get};
 pub use wait::{PATIENCE, wait_until};

@@ -68,7 +68,7 @@ pub struct Edge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<PriorityClassName>,
 
-    /// The Services through which viewers reach the edges. Local mode ignores it.
+    /// The Service through which viewers reach the edges of all zones. Local mode ignores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<EdgeService>,
 }
@@ -234,12 +234,12 @@ impl TaintEffect {
     }
 }
 
-/// The Services through which viewers reach the edges.
+/// The Service through which viewers reach the edges of all zones.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EdgeService {
     /// Type of the Service: `ClusterIP` for viewers inside the cluster, `NodePort` or `LoadBalancer` for those outside
-    /// too. Absent: `ClusterIP`.
+    /// too. Absent: `ClusterIP`. A zone's own Service is always of type `ClusterIP`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServiceType>,
 

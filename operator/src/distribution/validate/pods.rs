@@ -135,7 +135,8 @@ fn toleration(toleration: &Toleration) -> v1::Toleration {
     v1::Toleration {
         key: toleration.key.as_ref().map(ToString::to_string),
         operator: toleration.operator.map(|operator| operator.as_str().to_owned()),
-        value: toleration.value.as_ref().map(ToString::to_string),
+        // Kubernetes does not keep an empty one, so that it would look changed for ever.
+        value: toleration.value.as_ref().map(ToString::to_string).filter(|value| !value.is_empty()),
         effect: toleration.effect.map(|effect| effect.as_str().to_owned()),
         toleration_seconds: toleration.toleration_seconds,
     }
@@ -170,7 +171,7 @@ mod tests {
             "nodeSelector": {"disk": "ssd"},
             "tolerations": [
                 {"key": "edge", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60},
-                {"operator": "Exists"},
+                {"operator": "Exists", "value": ""},
             ],
             "podLabels": {"team": "web"},
             "podAnnotations": {"note": "x"},

@@ -91,15 +91,22 @@ fn judged(value: Value) -> Result<Validated, Vec<Problem>> {
     validate(&Gathered { source: Source::default(), value, text: String::new(), settings })
 }
 
-/// Judges every document of a text that is a Distribution, in a cluster in which everything else exists.
+/// Judges every Distribution of a text, with the ConfigMaps of the same text, in a cluster that has every Service.
 fn judged_file(text: &str) -> Vec<Result<Validated, Vec<Problem>>> {
-    let documents = parse_documents("shop.yaml", text).unwrap().into_iter();
-    let ours = documents.filter(|document| document.value["kind"] == "Distribution");
-    ours.map(|document| {
-        let settings = cluster_for(&document.value);
-        validate(&Gathered { source: document.source, value: document.value, text: document.text, settings })
-    })
-    .collect()
+    let documents = parse_documents("shop.yaml", text).unwrap();
+    let (ours, others): (Vec<_>, Vec<_>) =
+        documents.into_iter().partition(|document| document.value["kind"] == "Distribution");
+    let config_maps = others.into_iter().filter(|document| document.value["kind"] == "ConfigMap").map(|document| {
+        let name = document.value["metadata"]["name"].as_str().unwrap().to_owned();
+        (name, serde_json::from_value(document.value["data"].clone()).unwrap())
+    });
+    let ca_bundles: BTreeMap<_, _> = config_maps.collect();
+    ours.into_iter()
+        .map(|document| {
+            let settings = Settings { ca_bundles: ca_bundles.clone(), ..cluster_for(&document.value) };
+            validate(&Gathered { source: document.source, value: document.value, text: document.text, settings })
+        })
+        .collect()
 }
 
 /// Judges the first document of a text.

@@ -28,6 +28,7 @@ fn fields_of_the_edge_lead_back_to_the_specification() {
         ("distributions[0].origins[0]", "spec.origins[0]"),
         ("distributions[0].origins[0].host", "spec.origins[0].http.host"),
         ("distributions[0].origins[0].tlsServerName", "spec.origins[0].http.tls.serverName"),
+        ("distributions[0].origins[0].caBundle", "spec.origins[0].http.tls.caBundleRef"),
         ("distributions[0].origins[1].host", "spec.origins[1].service"),
         ("distributions[0].origins[1].connectTo", "spec.origins[1].service"),
         ("distributions[0].origins[1].path", "spec.origins[1].path"),

@@ -180,16 +180,51 @@ fn null_means_absent() {
     }
 }
 
+/// Every list and map at its maximum, with texts of ordinary length.
+fn largest() -> Value {
+    let names = |count: usize, of: &str| (0..count).map(|index| format!("{of}-name-{index}")).collect::<Vec<_>>();
+    let entries = |count: usize| -> Value {
+        Value::Object((0..count).map(|index| (format!("example.com/key-{index}"), json!("value"))).collect())
+    };
+    let headers: Value =
+        (0..30).map(|index| json!({"name": format!("X-Header-{index}"), "value": "an ordinary value"})).collect();
+    let key = json!({
+        "headers": {"behavior": "Some", "names": names(40, "X")},
+        "cookies": {"behavior": "Some", "names": names(40, "cookie")},
+        "queryStrings": {"behavior": "AllExcept", "names": names(40, "query")},
+    });
+    let mut manifest = manifest();
+    let spec = &mut manifest["spec"];
+    spec["aliases"] = (0..256).map(|index| format!("host-{index}.shop.example.com")).collect();
+    spec["origins"] = (0..128)
+        .map(|index| json!({"name": format!("o{index}"), "service": {"name": "api", "port": 80}, "customHeaders": headers}))
+        .collect();
+    spec["defaultCacheBehavior"]["targetOrigin"] = json!("o127");
+    spec["cacheBehaviors"] = (0..256)
+        .map(|index| {
+            json!({
+                "pathPattern": format!("/area-{index}/images/*.jpg"),
+                "targetOrigin": format!("o{}", index / 2),
+                "cachePolicy": {"inline": {"key": key}},
+            })
+        })
+        .collect();
+    spec["zones"] = (0..128).map(|index| json!({"name": format!("zone-{index}")})).collect();
+    spec["edge"] = json!({
+        "nodeSelector": entries(16),
+        "tolerations": (0..32).map(|index| json!({"key": format!("taint-{index}")})).collect::<Vec<_>>(),
+        "podLabels": entries(32),
+        "podAnnotations": entries(32),
+        "service": {"annotations": entries(32)},
+    });
+    manifest
+}
+
 #[test]
 fn the_largest_lists_are_accepted() {
-    let mut manifest = manifest();
-    manifest["spec"]["origins"] =
-        (0..128).map(|index| json!({"name": format!("o{index}"), "service": {"name": "api", "port": 80}})).collect();
-    manifest["spec"]["defaultCacheBehavior"]["targetOrigin"] = json!("o127");
-    manifest["spec"]["cacheBehaviors"] = (0..256)
-        .map(|index| json!({"pathPattern": format!("/p{index}/*"), "targetOrigin": format!("o{}", index / 2)}))
-        .collect();
-    assert_eq!(judged(manifest).unwrap().config.distributions[0].behaviors.len(), 256);
+    let Validated { config, pods, .. } = judged(largest()).unwrap();
+    assert_eq!(config.distributions[0].behaviors.len(), 256);
+    assert_eq!((pods.tolerations.len(), pods.labels.len()), (32, 32));
 }
 
 #[test]
@@ -215,7 +250,7 @@ fn every_example_is_accepted() {
             }
         }
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 7);
 }
 
 /// Specifications of which most are valid: parts from lists with corners in them.
