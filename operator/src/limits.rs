@@ -151,6 +151,8 @@ pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(300);
 pub const REPORTS: u16 = 16;
 /// The status of one Distribution is written at most this often.
 pub const STATUS_SPACING: Duration = Duration::from_millis(500);
+/// Edges that were told something new get this long to answer before the status says that they have not.
+pub const ANSWER_GRACE: Duration = Duration::from_millis(200);
 /// Pause before a new operator looks again whether all edges have answered it.
 pub const SETTLE_POLL: Duration = Duration::from_millis(100);
 /// Events that wait to be published; more are dropped.

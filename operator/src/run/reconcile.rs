@@ -20,7 +20,7 @@ use crate::backoff::jittered;
 use crate::distribution::build::{DesiredZone, boot_config, build_cluster};
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
-use crate::distribution::validate::{Problem, Validated, validate};
+use crate::distribution::validate::{Problem, ServiceKind, Validated, validate};
 use crate::{clock, labels, limits, names};
 
 /// The stage that failed, and why.
@@ -68,7 +68,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
         Ok(validated) => accepted(&validated, &gathered, &operator).await,
         Err(problems) => refused(problems, &gathered, &operator).await,
     };
-    operator.outcomes.set(gathered.name.clone(), outcome);
+    operator.outcomes.set(gathered.name.clone(), outcome, clock::instant());
     operator.report_soon(&gathered.name).await; // pure, then client: see `report`
     result
 }
@@ -127,13 +127,24 @@ async fn refused(
     operator: &Operator,
 ) -> (Outcome, Result<Action, Error>) {
     let wanted = last_accepted(gathered, operator).await;
-    let zones = operator.index.state().deployments_of(&gathered.name).into_values().filter_map(|deployment| {
+    let (deployments, services) = {
+        let state = operator.index.state();
+        (state.deployments_of(&gathered.name), state.services_of(&gathered.name))
+    };
+    let service = services.get(&names::edge_service(&gathered.name.name));
+    let service = service.and_then(|service| ServiceKind::named(service.spec.as_ref()?.type_.as_deref()?));
+    let zones = deployments.into_values().filter_map(|deployment| {
         let name = deployment.metadata.labels.as_ref()?.get(labels::ZONE)?.clone();
         let replicas = deployment.spec.as_ref()?.replicas.unwrap_or(1);
         Some(DesiredZone { name, replicas: u32::try_from(replicas).unwrap_or_default() })
     });
     let problems = problems.iter().map(|problem| Refused { reason: problem.reason, text: problem.to_string() });
-    let outcome = Outcome { zones: zones.collect(), problems: problems.collect(), ..Outcome::of(gathered) };
+    let outcome = Outcome {
+        zones: zones.collect(),
+        problems: problems.collect(),
+        service: service.unwrap_or_default(),
+        ..Outcome::of(gathered)
+    };
     match wanted {
         Ok(wanted) => (Outcome { wanted, ..outcome }, Ok(Action::requeue(jittered(limits::RESYNC, clock::fraction())))),
         Err(error) => (outcome, Err(Error::Gather(error))),
