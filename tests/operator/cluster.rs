@@ -97,7 +97,7 @@ pub(crate) fn distribution(name: &str, spec: Value) -> Value {
     let mut object = json!({
         "apiVersion": "proxima.dev/v1alpha1", "kind": "Distribution", "metadata": {"name": name},
         "spec": {
-            "origins": [{"name": "site", "http": {"host": "origin.example.com"}}],
+            "origins": [{"name": "site", "http": {"host": "origin.example.com", "protocolPolicy": "HttpOnly"}}],
             "defaultCacheBehavior": {"targetOrigin": "site", "cachePolicy": {"managed": "CachingOptimized"}},
         },
     });

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use proxima_tests::wait_until;
+use proxima_tests::{ControlPlane, Operator, wait_until};
 use serde_json::json;
 
 use crate::cluster::{Cluster, condition, distribution};
@@ -11,7 +11,10 @@ const DISTRIBUTIONS: usize = 200;
 
 #[tokio::test]
 async fn nothing_is_written_while_nothing_changes_nor_after_a_restart() {
-    let mut cluster = Cluster::start(&[]).await;
+    // Its own, so that nobody has to wait until all of this is removed.
+    let plane = ControlPlane::start();
+    let operator = Operator::start(&plane, &[]).await;
+    let mut cluster = Cluster::of(plane, operator).await;
     cluster.plane.create_node("node-x", Some("x")).await;
     let started = Instant::now();
     for number in 0..DISTRIBUTIONS {
