@@ -4,3 +4,4 @@
 
 mod api;
 mod bed;
+mod manifests;
