@@ -12,10 +12,13 @@ pub const LINK_ANSWER: Duration = Duration::from_secs(5);
 pub const LINK_SILENCE: Duration = Duration::from_secs(25);
 /// Closing a link in order may take this long; it is one small frame.
 pub const LINK_FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of the buffer for what an edge says, at first: answers are short, and there may be thousands of edges.
+pub const LINK_READ_BYTES: usize = 512;
 /// First pause before a link is opened again.
 pub const LINK_RETRY_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a link is opened again.
-pub const LINK_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Longest pause before a link is opened again: a new edge whose Pod has an address long before it listens becomes ready
+/// by this much later, and an attempt that is refused costs little.
+pub const LINK_RETRY_MAX: Duration = Duration::from_secs(2);
 /// Answers of edges that wait to be looked at. Beyond it the link tasks wait, which delays only their next ping.
 pub const EDGE_EVENTS: usize = 1_024;
 

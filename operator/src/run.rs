@@ -361,11 +361,10 @@ impl Operator {
 
     /// Tells the hub which Pods there are.
     pub fn pods_changed(&self, name: &ObjectName) {
-        let (pods, pin) = {
-            let state = self.index.state();
-            (state.pods_of(name), state.edge_pin(&name.namespace, &self.operator_pin))
-        };
-        self.hub.set_pods(name, pods, pin.as_deref());
+        // Held until the hub knows: of two who tell it, the later one must not tell what was before.
+        let state = self.index.state();
+        let pin = state.edge_pin(&name.namespace, &self.operator_pin);
+        self.hub.set_pods(name, state.pods_of(name), pin.as_deref());
     }
 
     /// Has a Distribution reconciled. One that is not there any more is passed over.

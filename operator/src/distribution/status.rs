@@ -14,6 +14,7 @@ use proxima_edge_core::link::{Envelope, LinkRefusal, Serving};
 use self::verdicts::{Verdict, accepted, deployed, ready};
 use super::build::DesiredZone;
 use super::validate::ServiceKind;
+use crate::link::Answer;
 use crate::link::connection::serves;
 
 /// What is known of a Distribution.
@@ -105,6 +106,25 @@ impl EdgeObservation {
     /// It serves `wanted`, and answers when asked.
     pub fn is_configured(&self, wanted: &Envelope) -> bool {
         self.contact == Contact::Answering && serves(self.serving.as_ref(), wanted)
+    }
+
+    /// Takes an answer to the notes; `wanted` is what the edge shall serve now.
+    pub fn note(&mut self, answer: Answer, wanted: Option<&Envelope>) {
+        match answer {
+            Answer::Said(said) => {
+                self.contact = Contact::Answering;
+                self.serving = said.serving;
+                // A ping is never refused for what it asks for: the refusal of a configuration stands until the edge
+                // serves what is wanted, or something else is wanted.
+                if said.refused.is_some() {
+                    self.refused = said.refused;
+                } else if wanted.is_some_and(|wanted| self.is_configured(wanted)) {
+                    self.refused = None;
+                }
+            }
+            Answer::Silent => self.contact = Contact::Silent,
+            Answer::Lost(why) => self.contact = Contact::Lost(why),
+        }
     }
 }
 

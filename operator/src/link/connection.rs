@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use proxima_edge_core::limits::{LINK_FRAME_BYTES, LINK_HANDSHAKE_TIMEOUT};
 use proxima_edge_core::link::{Envelope, FromEdge, Serving, ToEdge};
@@ -190,7 +190,8 @@ impl Link {
             Ok(agreed) => agreed.map_err(|error| LinkError::Handshake { address, error })?,
             Err(_) => return Err(LinkError::Handshake { address, error: late() }),
         };
-        Ok(LengthDelimitedCodec::builder().max_frame_length(LINK_FRAME_BYTES).new_framed(tls))
+        let codec = LengthDelimitedCodec::builder().max_frame_length(LINK_FRAME_BYTES).new_codec();
+        Ok(Framed::with_capacity(tls, codec, limits::LINK_READ_BYTES))
     }
 
     async fn converse(&mut self, mut frames: Frames, backoff: &mut Backoff) -> End {
@@ -302,6 +303,8 @@ async fn exchange(frames: &mut Frames, message: Option<&ToEdge>) -> Result<FromE
     if let Some(message) = message {
         let json = serde_json::to_vec(message).expect("messages have no map keys and no numbers that JSON lacks");
         frames.send(Bytes::from(json)).await.map_err(LinkError::Broken)?;
+        // It is empty, and would keep the room of the largest configuration, on each of thousands of links.
+        *frames.write_buffer_mut() = BytesMut::new();
     }
     let frame = frames.next().await.ok_or(LinkError::Closed)?.map_err(LinkError::Broken)?;
     serde_json::from_slice(&frame).map_err(LinkError::Malformed)

@@ -25,7 +25,7 @@ use crate::distribution::gather::ObjectName;
 use crate::distribution::status::{Contact, EdgeObservation};
 use crate::limits;
 use crate::link::keys::KeysError;
-use crate::link::{Answer, Edges, Keys, Report, Target, Timings};
+use crate::link::{Edges, Keys, Report, Target, Timings};
 
 /// Every edge of the run.
 pub struct Fleet {
@@ -257,7 +257,7 @@ impl Fleet {
             }
             FleetEvent::Link(Report { target, incarnation, answer }) => {
                 if let Some(edge) = self.living(&target, incarnation) {
-                    edge.note_answer(answer);
+                    edge.observation.note(answer, Some(&edge.wanted));
                 }
             }
         }
@@ -303,24 +303,6 @@ impl Fleet {
 }
 
 impl Edge {
-    fn note_answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Said(said) => {
-                self.observation.contact = Contact::Answering;
-                self.observation.serving = said.serving;
-                // A ping is never refused for what it asks for: the refusal of a configuration stands until the edge
-                // serves what is wanted, or something else is wanted.
-                if said.refused.is_some() {
-                    self.observation.refused = said.refused;
-                } else if self.observation.is_configured(&self.wanted) {
-                    self.observation.refused = None;
-                }
-            }
-            Answer::Silent => self.observation.contact = Contact::Silent,
-            Answer::Lost(why) => self.observation.contact = Contact::Lost(why),
-        }
-    }
-
     /// It serves what is wanted and answers viewers.
     pub fn is_live(&self) -> bool {
         self.observation.ready && self.observation.is_configured(&self.wanted)

@@ -168,16 +168,15 @@ impl Spent {
 
 /// What a change of status is worth telling. Counts that go up and down while edges start are not.
 pub fn transitions(previous: Option<&DistributionStatus>, current: &DistributionStatus) -> Vec<EventNote> {
+    let is_new_revision = previous.and_then(|status| status.revision.as_ref()) != current.revision.as_ref();
     let told = |kind: ConditionType| {
         let before = previous.and_then(|status| find(status, kind));
         let now = find(current, kind)?;
         let is_told = match kind {
             ConditionType::Accepted => accepted(before, now),
-            ConditionType::Deployed => {
-                let is_new_revision = previous.and_then(|status| status.revision.as_ref()) != current.revision.as_ref();
-                deployed(before, now, is_new_revision)
-            }
-            ConditionType::Ready => ready(before, now),
+            ConditionType::Deployed => deployed(before, now, is_new_revision),
+            // No zone has a ready edge on a revision that is on its way to all of them.
+            ConditionType::Ready => (holds(now) || !is_new_revision) && ready(before, now),
         };
         let news = if holds(now) { EventKind::Normal } else { EventKind::Warning };
         let (reason, note) = (now.reason.clone(), now.message.clone());

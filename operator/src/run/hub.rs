@@ -29,6 +29,7 @@ pub const CONTROL_PORT: u16 = 9443;
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
+    since: Instant,
     term: u64,
     control_port: u16,
     news: Arc<Board>,
@@ -116,8 +117,14 @@ impl Hub {
             owners: HashMap::new(),
             incarnations: 0,
         };
-        let shared =
-            Arc::new(Shared { term, control_port: port, news: Arc::clone(&news), metrics, state: Mutex::new(state) });
+        let shared = Arc::new(Shared {
+            since: clock::instant(),
+            term,
+            control_port: port,
+            news: Arc::clone(&news),
+            metrics,
+            state: Mutex::new(state),
+        });
         tokio::spawn(read(reports, Arc::downgrade(&shared)));
         (Self(shared), News(news))
     }
@@ -154,7 +161,12 @@ impl Hub {
             member.forget(&self.0.metrics);
             release(&mut state.links, &mut state.owners, distribution, &name);
         }
-        state.hold(distribution);
+        if crowd.edges.is_empty() && crowd.wanted.is_none() {
+            // Its last Pods may outlive a Distribution.
+            state.distributions.remove(distribution);
+        } else {
+            state.hold(distribution);
+        }
     }
 
     /// What all edges of the Distribution shall serve from now on.
@@ -202,13 +214,14 @@ impl Hub {
     }
 
     /// Whether what is known may be shown as it is: every edge answered or failed once since this process holds the
-    /// Distribution, or had [`limits::LINK_SETTLE`] to do so. Before, nothing may be counted as lost. False while
-    /// [`Self::set_pods`] was never called for it.
+    /// Distribution, or had [`limits::LINK_SETTLE`] to do so. Before, nothing may be counted as lost.
     pub fn is_settled(&self, distribution: &ObjectName, now: Instant) -> bool {
-        self.state().distributions.get(distribution).is_some_and(|crowd| {
-            crowd.edges.values().all(|member| member.was_heard)
-                || now.saturating_duration_since(crowd.since) >= limits::LINK_SETTLE
-        })
+        let had_time = |since| now.saturating_duration_since(since) >= limits::LINK_SETTLE;
+        match self.state().distributions.get(distribution) {
+            Some(crowd) => crowd.edges.values().all(|member| member.was_heard) || had_time(crowd.since),
+            // Nothing was published and no Pod was seen: perhaps there is none, perhaps it will be told of in a moment.
+            None => had_time(self.0.since),
+        }
     }
 
     /// The highest revision that an edge said to serve for this uid of the Distribution.
@@ -292,25 +305,10 @@ impl Member {
 
     /// Takes an answer to the notes; says whether anything else is known now.
     fn note(&mut self, answer: Answer, wanted: Option<&Envelope>) -> bool {
-        let before = (self.observation.clone(), self.was_heard);
-        self.was_heard = true;
-        match answer {
-            Answer::Said(said) => {
-                self.observation.contact = Contact::Answering;
-                self.observation.serving = said.serving;
-                let is_configured = wanted.is_some_and(|wanted| self.observation.is_configured(wanted));
-                // A ping is never refused for what it asks for: the refusal of a configuration stands until the edge
-                // serves what is wanted, or something else is wanted.
-                if said.refused.is_some() {
-                    self.observation.refused = said.refused;
-                } else if is_configured {
-                    self.observation.refused = None;
-                }
-            }
-            Answer::Silent => self.observation.contact = Contact::Silent,
-            Answer::Lost(why) => self.observation.contact = Contact::Lost(why),
-        }
-        before != (self.observation.clone(), self.was_heard)
+        let before = self.observation.clone();
+        self.observation.note(answer, wanted);
+        let is_first = !std::mem::replace(&mut self.was_heard, true);
+        is_first || before != self.observation
     }
 }
 

@@ -114,6 +114,8 @@ fn a_zone_that_is_lost_is_told_and_again_when_it_is_back() {
     assert_eq!(told(Some(&live(1)), &lost), ["Warning ZonesNotReady"]);
     assert_eq!(told(Some(&lost), &lost), [""; 0]);
     assert_eq!(told(Some(&lost), &live(1)), ["Normal ZonesReady"]);
+    let on_its_way = with(&with(&live(2), ready(false, Reason::ZonesNotReady)), deployed(false, Reason::EdgesPending));
+    assert_eq!(told(Some(&live(1)), &on_its_way), [""; 0], "that is so for a moment after each edit");
 }
 
 fn object() -> ObjectReference {

@@ -234,7 +234,6 @@ async fn another_pin_makes_another_link() {
 async fn nothing_is_counted_as_lost_before_each_edge_answered_or_failed() {
     let mut bed = Bed::new(CALM).await;
     let now = clock::instant();
-    assert!(!bed.hub.is_settled(&shop(), now), "nobody said yet which Pods there are");
     bed.set(&[0, 1]);
     bed.hub.publish(&shop(), envelope(1));
     bed.edges[0].answer(None, says(Some(&envelope(1)))).await;
@@ -247,10 +246,14 @@ async fn nothing_is_counted_as_lost_before_each_edge_answered_or_failed() {
 }
 
 #[tokio::test]
-async fn a_distribution_without_pods_is_settled() {
+async fn a_distribution_without_pods_is_settled_at_once_and_an_unknown_one_after_a_while() {
     let bed = Bed::new(CALM).await;
+    let now = clock::instant();
+    assert!(!bed.hub.is_settled(&shop(), now));
+    assert!(bed.hub.is_settled(&shop(), clock::instant() + limits::LINK_SETTLE));
+    bed.hub.publish(&shop(), envelope(1));
     bed.set(&[]);
-    assert!(bed.hub.is_settled(&shop(), clock::instant()));
+    assert!(bed.hub.is_settled(&shop(), now));
 }
 
 #[tokio::test]
@@ -274,6 +277,10 @@ async fn a_forgotten_distribution_leaves_nothing_behind() {
     bed.news().await;
     bed.hub.forget(&shop());
     assert_eq!((bed.contacts(), bed.hub.published(&shop()), bed.hub.connections()), (vec![], None, 0));
+    // Its Pods end later, and are told of until then.
+    bed.set(&[0]);
+    assert_eq!(bed.contacts(), [Contact::Starting]);
+    bed.set(&[]);
     let state = bed.hub.state();
     assert!(state.distributions.is_empty() && state.owners.is_empty());
 }
