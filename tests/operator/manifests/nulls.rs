@@ -41,7 +41,12 @@ async fn null_in_an_optional_field_means_that_it_is_absent() {
     // Once with all the mappings and lists that hold optional fields, and once without.
     let (inner, all) = as_many_as_possible(&dry_run, object, &places).await;
     check_stored(&plane, &namespace, &dry_run, named("inner", inner)).await;
-    check_stored(&plane, &namespace, &dry_run, named("all", all)).await;
+    check_stored(&plane, &namespace, &dry_run, named("all", all.clone())).await;
+    // Server-side apply takes no null for a field of a custom resource, whatever the definition: Kubernetes removes nulls
+    // where it reads objects, and merges this one later. It says so of every field.
+    let all = named("refused", all).to_string();
+    let ran = plane.kubectl_reading(&all, &["apply", "--server-side", "-n", &namespace, "-f", "-"]).await;
+    assert!(!ran.status.success() && ran.stderr.contains("* spec.comment: Invalid value: \"null\""), "{ran:?}");
 }
 
 /// The object with `null` in every field that it can do without: first in those that are no mapping or list.
@@ -63,16 +68,15 @@ async fn as_many_as_possible(dry_run: &DryRun, object: Value, places: &[Place]) 
     (objects.remove(0), nulls)
 }
 
-/// However it is applied, no null is stored.
+/// No null is stored, neither at first nor later.
 async fn check_stored(plane: &ControlPlane, namespace: &str, dry_run: &DryRun, object: Value) {
     let name = object["metadata"]["name"].as_str().unwrap().to_owned();
     let expected = dry_run.create(&named("another", object.clone())).await.unwrap();
     assert!(object.to_string().matches("null").count() > expected.to_string().matches("null").count());
-    for apply in [["apply", "--server-side"].as_slice(), &["apply"], &["replace"]] {
-        let arguments: Vec<_> = apply.iter().copied().chain(["-n", namespace, "-f", "-"]).collect();
-        plane.kubectl_reading(&object.to_string(), &arguments).await.ok();
+    for apply in ["create", "apply", "replace"] {
+        plane.kubectl_reading(&object.to_string(), &[apply, "-n", namespace, "-f", "-"]).await.ok();
         let stored = plane.kubectl(&["get", "distribution", &name, "-n", namespace, "-o", "json"]).await.json();
-        assert_eq!(stored["spec"], expected, "after {apply:?}");
+        assert_eq!(stored["spec"], expected, "after {apply}");
         assert!(!stored["spec"].to_string().contains("null"), "{stored:#}");
     }
 }

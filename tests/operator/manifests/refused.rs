@@ -25,7 +25,7 @@ async fn what_one_object_shows_to_be_wrong_is_refused_with_field_and_fix() {
     assert!(cases.len() >= 40, "{} cases", cases.len());
     let answers = futures::stream::iter(&cases).map(async |(name, text)| {
         let case: Case = serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let ran = plane.kubectl_reading(&case.manifest, &["apply", "--server-side", "-n", &namespace, "-f", "-"]).await;
+        let ran = plane.kubectl_reading(&case.manifest, &["apply", "-n", &namespace, "-f", "-"]).await;
         // Quotation marks within texts are escaped where kubectl quotes an answer.
         (name, case.says, ran.status.success(), ran.stderr.replace("\\\"", "\""))
     });

@@ -193,7 +193,11 @@ pub(super) fn everything(name: &str) -> Value {
 pub(super) fn unused(object: &Value) -> Vec<String> {
     let (mut known, mut used) = (Vec::new(), Vec::new());
     walk(object, &mut |place, value, schema| {
-        let plain = |place: &Place| place.text().replace(|byte: char| "[]0123456789".contains(byte), "");
+        // One behaviour shows one arm of a union, another the other.
+        let plain = |place: &Place| {
+            let text = place.text().replace("defaultCacheBehavior", "cacheBehaviors");
+            text.replace(|byte: char| "[]0123456789".contains(byte), "")
+        };
         used.push(plain(place));
         if value.is_object() {
             let properties = schema["properties"].as_object().into_iter().flat_map(|members| members.keys());
