@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
@@ -19,7 +19,7 @@ use crate::backoff::jittered;
 use crate::distribution::build::{DesiredZone, boot_config, build_cluster};
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
-use crate::distribution::validate::{Problem, Validated, validate};
+use crate::distribution::validate::{Problem, ServiceKind, Validated, validate};
 use crate::{clock, labels, limits, names};
 
 /// The stage that failed, and why.
@@ -28,6 +28,9 @@ pub enum Error {
     /// What the Distribution refers to could not be read.
     #[error("cannot gather what it refers to: {0}")]
     Gather(#[source] RequestError),
+    /// Judgement did not come to an end, which is a fault of this program.
+    #[error("cannot judge it: {0}")]
+    Validate(#[source] tokio::task::JoinError),
     /// Objects could not be written.
     #[error("cannot apply: {0}")]
     Apply(#[from] ApplyError),
@@ -41,6 +44,7 @@ impl Error {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Gather(_) => Stage::Gather,
+            Self::Validate(_) => Stage::Validate,
             Self::Apply(_) => Stage::Apply,
             Self::Status(_) => Stage::Status,
         }
@@ -54,13 +58,19 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
         return Ok(Action::await_change());
     }
     let gathered = gather(&object, &operator).await.map_err(Error::Gather)?; // client
-    let (outcome, result) = match validate(&gathered.document) {
+    let (outcome, result) = match judge(&gathered).await? {
         Ok(validated) => accepted(&validated, &gathered, &operator).await,
         Err(problems) => refused(problems, &gathered, &operator).await,
     };
     operator.outcomes.set(gathered.name.clone(), outcome);
     operator.report_soon(&gathered.name).await; // pure, then client: see `report`
     result
+}
+
+/// Stage two, pure, beside the threads that talk to edges: the first judgement of a large object takes seconds.
+async fn judge(gathered: &GatheredObject) -> Result<Result<Validated, Vec<Problem>>, Error> {
+    let document = Arc::clone(&gathered.document);
+    tokio::task::spawn_blocking(move || validate(&document)).await.map_err(Error::Validate)
 }
 
 /// Stages three and four.
@@ -109,11 +119,24 @@ async fn refused(
         Some(DesiredZone { name, replicas: u32::try_from(replicas).unwrap_or_default() })
     });
     let problems = problems.iter().map(|problem| Refused { reason: problem.reason, text: problem.to_string() });
-    let outcome = Outcome { zones: zones.collect(), problems: problems.collect(), ..Outcome::of(gathered) };
+    let service = operator.index.state().services_of(&gathered.name).remove(&names::edge_service(&gathered.name.name));
+    let outcome = Outcome {
+        zones: zones.collect(),
+        problems: problems.collect(),
+        // Viewers come to the Service that is there, whatever the refused specification would make of it.
+        service: service.map(|service| kind_of(&service)).unwrap_or_default(),
+        ..Outcome::of(gathered)
+    };
     match wanted {
         Ok(wanted) => (Outcome { wanted, ..outcome }, Ok(Action::requeue(jittered(limits::RESYNC, clock::fraction())))),
         Err(error) => (outcome, Err(Error::Gather(error))),
     }
+}
+
+fn kind_of(service: &Service) -> ServiceKind {
+    let text = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    let kinds = [ServiceKind::ClusterIp, ServiceKind::NodePort, ServiceKind::LoadBalancer];
+    kinds.into_iter().find(|kind| Some(kind.as_str()) == text).unwrap_or_default()
 }
 
 /// The configuration that was accepted last: its edges shall have it, whatever became of the object since.

@@ -160,7 +160,8 @@ fn a_wrong_edit_denies_everything_and_says_what_serves() {
 #[test]
 fn every_problem_is_listed_in_full_and_what_a_condition_cannot_hold_is_counted() {
     let accepted = |count: usize| {
-        let problems = (0..count).map(|index| refused(Reason::ServiceNotFound, &format!("{index}:{}", "x".repeat(200))));
+        let problems =
+            (0..count).map(|index| refused(Reason::ServiceNotFound, &format!("{index}:{}", "x".repeat(200))));
         let [accepted, ..] = conditions(&[], |observed| observed.problems = problems.collect());
         accepted
     };
