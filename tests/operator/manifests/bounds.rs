@@ -112,7 +112,8 @@ async fn one_step_beyond_every_bound_of_the_schema_is_refused() {
     schema::walk(&object, &mut |place, value, schema| breaches.extend(breaches_at(&object, place, value, schema)));
     println!("{} objects, each with one bound broken", breaches.len());
     assert!(breaches.len() > 200, "{} bounds", breaches.len());
-    let answers = futures::stream::iter(breaches).map(async |breach| (dry_run.create(&breach.object).await, breach.says));
+    let answers =
+        futures::stream::iter(breaches).map(async |breach| (dry_run.create(&breach.object).await, breach.says));
     let answers: Vec<_> = answers.buffer_unordered(8).collect().await;
     let mut wrong = Vec::new();
     for (answer, says) in answers {

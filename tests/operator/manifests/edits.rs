@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use proxima_crds::v1alpha1::Distribution;
+use proxima_crds::v1alpha1::{Distribution, DistributionStatus};
 use proxima_tests::bed::{Play, PlayedPod};
 use proxima_tests::{ControlPlane, Operator, Origin, PlayedKubelet, Reply, wait_until};
 use serde_json::{Value, json};
@@ -98,7 +98,8 @@ async fn a_wrong_edit_is_told_and_the_last_good_configuration_serves_on_through_
         let object = api.get("site").await.map_err(|error| error.to_string())?;
         let links = operator.metrics().await.sum("proxima_operator_link_connections");
         let pods = kubelet.pods();
-        let configured = object.status.as_ref().is_some_and(|status| status.zones[0].configured == 1);
+        let counts = |status: &DistributionStatus| (status.zones[0].ready, status.zones[0].configured);
+        let configured = object.status.as_ref().map(counts) == Some((1, 1));
         match &pods[..] {
             [pod] if pod.name != before && pod.ready && configured && links == 1.0 => Ok(pod.clone()),
             _ => Err(format!("{pods:#?} {links} {:#?}", object.status)),

@@ -12,7 +12,8 @@ use crate::api::examples;
 
 /// Services and ConfigMaps that a Distribution refers to, and that no example has: what a user has before.
 fn referred(object: &Distribution, there: &[Value]) -> Vec<Value> {
-    let is_there = |kind: &str, name: &str| there.iter().any(|one| one["kind"] == kind && one["metadata"]["name"] == name);
+    let is_there =
+        |kind: &str, name: &str| there.iter().any(|one| one["kind"] == kind && one["metadata"]["name"] == name);
     let mut missing = Vec::new();
     for origin in &object.spec.origins {
         let service = origin.service.as_ref().filter(|service| !is_there("Service", service.name.as_str()));
@@ -52,12 +53,16 @@ async fn examples_are_accepted_for_real_and_their_edges_are_ready() {
         distributions.push((example, ours.collect::<Vec<_>>()));
     }
     let objects = || distributions.iter().flat_map(|(_, objects)| objects);
-    let zones: BTreeSet<_> = objects().flat_map(|object| object.spec.zones.iter().flatten()).map(|zone| &zone.name).collect();
+    let zones: BTreeSet<_> =
+        objects().flat_map(|object| object.spec.zones.iter().flatten()).map(|zone| &zone.name).collect();
     for zone in zones {
         plane.create_node(&format!("node-{zone}"), Some(zone.as_str())).await;
     }
     // Origins run images, which nobody here does.
-    others.iter_mut().filter(|other| other["kind"] == "Deployment").for_each(|other| other["spec"]["replicas"] = json!(0));
+    others
+        .iter_mut()
+        .filter(|other| other["kind"] == "Deployment")
+        .for_each(|other| other["spec"]["replicas"] = json!(0));
     let missing: Vec<_> = objects().flat_map(|object| referred(object, &others)).collect();
     for object in others.iter().chain(&missing) {
         apply(&plane, &namespace, &object.to_string()).await;

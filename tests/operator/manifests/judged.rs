@@ -49,7 +49,8 @@ impl Case {
 
     /// The whole condition.
     fn verdict(&self) -> String {
-        let texts: Vec<_> = self.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.text)).collect();
+        let texts: Vec<_> =
+            self.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.text)).collect();
         format!("Accepted=False {}: {}", self.problems[0].reason, texts.join("; "))
     }
 }
@@ -83,7 +84,12 @@ async fn problems_and_recovery(plane: &ControlPlane, namespace: &str, cases: &[C
 }
 
 /// What the operator wrote in a namespace but for statuses and events.
-async fn written(plane: &ControlPlane, operator: &Operator, namespace: &str, since: proxima_tests::bed::AuditMark) -> Vec<String> {
+async fn written(
+    plane: &ControlPlane,
+    operator: &Operator,
+    namespace: &str,
+    since: proxima_tests::bed::AuditMark,
+) -> Vec<String> {
     let events = plane.audit(since, &operator.user()).await.into_iter();
     let elsewhere = |event: &proxima_tests::bed::AuditEvent| event.namespace != namespace || event.resource == "events";
     let written = events.filter(|event| !elsewhere(event) && event.subresource != "status");

@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use kube::api::ListParams;
 use proxima_tests::bed::Play;
 use proxima_tests::viewer::raw;
 use proxima_tests::{ControlPlane, Operator, Origin, PlayedKubelet, Reply, wait_until};
@@ -40,7 +42,8 @@ fn lengthen(value: &Value, schema: &Value) -> Value {
             Value::Object((0..most).map(|index| (format!("{key}-{index}"), one.clone())).collect())
         }
         Value::Object(members) => {
-            let long = |(name, member): (&String, &Value)| (name.clone(), lengthen(member, &schema["properties"][name]));
+            let long =
+                |(name, member): (&String, &Value)| (name.clone(), lengthen(member, &schema["properties"][name]));
             Value::Object(members.iter().map(long).collect::<Map<_, _>>())
         }
         Value::Array(items) => {
@@ -92,6 +95,15 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
     println!("{} bytes, {full} full lists", object.to_string().len());
     apply(&plane, &namespace, &object.to_string()).await;
     let kubelet = PlayedKubelet::start(&plane, &namespace, Play::Edges);
+    // One after another, which takes a busy API server a while: each part has the patience of a whole.
+    for count in [1, 32, 64, 96, 128] {
+        let deployments: Api<Deployment> = Api::namespaced(plane.client().await, &namespace);
+        wait_until(&format!("{count} zones have a Deployment"), async || {
+            let there = deployments.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items.len();
+            if there >= count { Ok(()) } else { Err(format!("{there}")) }
+        })
+        .await;
+    }
     until(&api, "largest", 1, "Accepted=True Valid").await;
     let boot: Api<ConfigMap> = Api::namespaced(plane.client().await, &namespace);
     let boot = boot.get("largest-edge-boot").await.unwrap();

@@ -12,7 +12,8 @@ use super::schema::{self, DryRun, Place};
 fn optional(object: &Value) -> Vec<Place> {
     let mut places = Vec::new();
     schema::walk(object, &mut |place, value, schema| {
-        let is_required = |name: &String| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+        let is_required =
+            |name: &String| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
         let members = value.as_object().into_iter().flat_map(|members| members.keys());
         places.extend(members.filter(|name| !is_required(name)).map(|name| place.member(name)));
     });
