@@ -24,6 +24,8 @@ pub const EDGE_EVENTS: usize = 1_024;
 
 /// Largest configuration for edges as JSON, bytes: a ConfigMap holds at most 1 MiB, and what is around it needs room.
 pub const CONFIG_BYTES: usize = 900 << 10;
+/// Specifications of which it is remembered that they obey every rule of the definition; 8 bytes each.
+pub const OBEYING_SPECIFICATIONS: usize = 16_384;
 /// Annotations that a user gives to one object, bytes: half of what Kubernetes takes, so that those of the platform's
 /// controllers fit too.
 pub const ANNOTATION_BYTES: usize = 128 << 10;
@@ -86,6 +88,9 @@ pub const WATCH_POLL: Duration = Duration::from_secs(5);
 pub const MANIFEST_BYTES: u64 = 16 << 20;
 /// Longest message of a condition, bytes: people read it in a terminal, and every change of it is a write.
 pub const CONDITION_MESSAGE_BYTES: usize = 1_900;
+/// Problems that the message of the condition Accepted lists, bytes: all of them, so that one round is enough to mend a
+/// manifest. Kubernetes takes 32768 characters, and a few words come after the last.
+pub const PROBLEMS_BYTES: usize = 31 << 10;
 /// Longest of the texts that such a message is made of, bytes, so that one does not hide the others.
 pub const CONDITION_TEXT_BYTES: usize = 450;
 /// Texts that such a message has; the rest are counted.

@@ -6,7 +6,7 @@ use proxima_tests::ControlPlane;
 use proxima_tests::bed::operator::crds;
 
 /// The manifests that users are told to start from.
-fn examples() -> Vec<PathBuf> {
+pub(crate) fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/examples");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let manifests: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();

@@ -5,6 +5,7 @@
 mod api;
 mod bed;
 mod cluster;
+mod manifests;
 mod quiet;
 mod reconcile;
 mod rights;

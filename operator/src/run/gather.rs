@@ -27,7 +27,7 @@ pub struct GatheredObject {
     /// Revision in its status, for the case that the boot copy is lost.
     pub revision: u64,
     /// What judgement looks at.
-    pub document: Gathered,
+    pub document: Arc<Gathered>,
 }
 
 /// Gathers what the judgement of `object` needs.
@@ -63,7 +63,7 @@ pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<Gathe
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
         revision: status(object).and_then(|status| status.revision?.parse().ok()).unwrap_or_default(),
-        document: Gathered { source: Source::default(), value, text: String::new(), settings },
+        document: Arc::new(Gathered { source: Source::default(), value, text: String::new(), settings }),
         name,
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
@@ -29,6 +29,9 @@ pub enum Error {
     /// What the Distribution refers to could not be read.
     #[error("cannot gather what it refers to: {0}")]
     Gather(#[source] RequestError),
+    /// Judgement did not come to an end, which is a fault of this program.
+    #[error("cannot judge it: {0}")]
+    Validate(#[source] tokio::task::JoinError),
     /// Objects could not be written.
     #[error("cannot apply: {0}")]
     Apply(#[from] ApplyError),
@@ -42,6 +45,7 @@ impl Error {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Gather(_) => Stage::Gather,
+            Self::Validate(_) => Stage::Validate,
             Self::Apply(_) => Stage::Apply,
             Self::Status(_) => Stage::Status,
         }
@@ -64,13 +68,19 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
             return Err(Error::Gather(error));
         }
     };
-    let (outcome, result) = match validate(&gathered.document) {
+    let (outcome, result) = match judge(&gathered).await? {
         Ok(validated) => accepted(&validated, &gathered, &operator).await,
         Err(problems) => refused(problems, &gathered, &operator).await,
     };
     operator.outcomes.set(gathered.name.clone(), outcome, clock::instant());
     operator.report_soon(&gathered.name).await; // pure, then client: see `report`
     result
+}
+
+/// Stage two, pure, beside the threads that talk to edges: the first judgement of a large object takes seconds.
+async fn judge(gathered: &GatheredObject) -> Result<Result<Validated, Vec<Problem>>, Error> {
+    let document = Arc::clone(&gathered.document);
+    tokio::task::spawn_blocking(move || validate(&document)).await.map_err(Error::Validate)
 }
 
 /// Stages three and four.
@@ -142,6 +152,7 @@ async fn refused(
     let outcome = Outcome {
         zones: zones.collect(),
         problems: problems.collect(),
+        // Viewers come to the Service that is there, whatever the refused specification would make of it.
         service: service.unwrap_or_default(),
         ..Outcome::of(gathered)
     };

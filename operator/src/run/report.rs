@@ -129,8 +129,9 @@ fn observe(
     let load_balancer = service.as_deref().map(load_balancer_addresses).unwrap_or_default();
     let addresses = match outcome.service {
         ServiceKind::LoadBalancer => load_balancer,
+        // Without the Service its name leads nowhere.
         ServiceKind::ClusterIp | ServiceKind::NodePort => {
-            vec![Address { kind: AddressType::Hostname, value: host.clone() }]
+            service.iter().map(|_| Address { kind: AddressType::Hostname, value: host.clone() }).collect()
         }
     };
     let observed = Observed {

@@ -158,6 +158,22 @@ fn a_wrong_edit_denies_everything_and_says_what_serves() {
 }
 
 #[test]
+fn every_problem_is_listed_in_full_and_what_a_condition_cannot_hold_is_counted() {
+    let accepted = |count: usize| {
+        let problems =
+            (0..count).map(|index| refused(Reason::ServiceNotFound, &format!("{index}:{}", "x".repeat(200))));
+        let [accepted, ..] = conditions(&[], |observed| observed.problems = problems.collect());
+        accepted
+    };
+    let many = accepted(128);
+    assert!(many.contains("; 127:x") && !many.contains("more") && !many.contains('…'), "{many}");
+    let more = accepted(1_000);
+    assert!(more.len() < 32_768 && more.ends_with(" more"), "{} bytes", more.len());
+    let listed = more.matches(":x").count();
+    assert!(more.ends_with(&format!("; and {} more", 1_000 - listed)), "{listed} are listed");
+}
+
+#[test]
 fn what_never_was_right_says_that_nothing_serves() {
     let zones = [];
     let wanted = envelope(2);

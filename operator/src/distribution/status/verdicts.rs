@@ -28,8 +28,24 @@ pub(super) fn accepted(observed: &Observed<'_>) -> Verdict {
     let Some(first) = observed.problems.first() else {
         return Verdict::yes(Reason::Valid, "the specification is valid".to_owned());
     };
-    let texts: Vec<_> = observed.problems.iter().map(|problem| problem.text.as_str()).collect();
-    Verdict::no(first.reason, texts.join("; "))
+    Verdict { holds: false, reason: first.reason, message: all_of(&observed.problems) }
+}
+
+/// Every problem in full, as far as a condition can hold them; the rest are counted.
+fn all_of(problems: &[Refused]) -> String {
+    let mut message = String::new();
+    for (index, problem) in problems.iter().enumerate() {
+        let text = cut(problem.text.clone(), limits::CONDITION_MESSAGE_BYTES);
+        if message.len() + text.len() > limits::PROBLEMS_BYTES {
+            message.push_str(&format!("; and {} more", problems.len() - index));
+            break;
+        }
+        if index > 0 {
+            message.push_str("; ");
+        }
+        message.push_str(&text);
+    }
+    message
 }
 
 /// The verdict of both other conditions while the newest manifest is refused: it is nowhere, the last good one serves.
