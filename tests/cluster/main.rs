@@ -11,7 +11,11 @@
 )]
 
 mod bed;
+mod examples;
 mod live_changes;
+mod mistakes;
+mod operator_down;
 mod release;
 mod serving;
 mod site;
+mod upgrade;

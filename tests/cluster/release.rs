@@ -65,7 +65,9 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Re
                 eprintln!("  {:>5.1} s until {what}", started.elapsed().as_secs_f64());
                 return value;
             }
-            Err(state) if started.elapsed() > PATIENCE => panic!("waited {PATIENCE:?} until {what}; last seen: {state}"),
+            Err(state) if started.elapsed() > PATIENCE => {
+                panic!("waited {PATIENCE:?} until {what}; last seen: {state}")
+            }
             Err(_) => sleep(LOOK).await,
         }
     }
@@ -91,13 +93,16 @@ impl Release {
     /// Installs or upgrades the definitions.
     pub(crate) async fn install_crds(&self) {
         let chart = charts().join("proxima-crds");
-        self.helm(&["upgrade", "--install", "proxima-crds", &chart.to_string_lossy(), "--namespace", "default"]).await.ok();
+        self.helm(&["upgrade", "--install", "proxima-crds", &chart.to_string_lossy(), "--namespace", "default"])
+            .await
+            .ok();
     }
 
     /// Installs or upgrades the operator from a chart, with the images of this workspace and further settings.
     pub(crate) async fn install(&self, chart: &Path, settings: &[&str]) {
         let chart = chart.to_string_lossy();
-        let mut arguments = vec!["upgrade", "--install", "proxima", &*chart, "--namespace", NAMESPACE, "--create-namespace"];
+        let mut arguments =
+            vec!["upgrade", "--install", "proxima", &*chart, "--namespace", NAMESPACE, "--create-namespace"];
         arguments.extend(["--set", "image.repository=proxima.test/operator,image.tag=dev"]);
         arguments.extend(["--set", "edge.image.repository=proxima.test/edge,edge.image.tag=dev"]);
         for setting in settings {
@@ -114,7 +119,8 @@ impl Release {
             command.env(home, self.folder().join("helm"));
         }
         let ran = timeout(PATIENCE, command.output()).await;
-        let output = ran.unwrap_or_else(|_| panic!("helm {arguments:?} takes longer than {PATIENCE:?}")).expect("helm runs");
+        let output =
+            ran.unwrap_or_else(|_| panic!("helm {arguments:?} takes longer than {PATIENCE:?}")).expect("helm runs");
         Ran {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -134,7 +134,8 @@ impl EdgePod {
         let is_it = |pid: u32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.starts_with(b"/proxima-edge") && environment.split(|byte| *byte == 0).any(|one| one == named.as_bytes())
+            command.starts_with(b"/proxima-edge")
+                && environment.split(|byte| *byte == 0).any(|one| one == named.as_bytes())
         };
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
