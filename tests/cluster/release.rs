@@ -7,14 +7,14 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex as Plain, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proxima_tests::bed::Ran;
 use proxima_tests::{Cluster, Metrics};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Namespace of the operator.
 pub(crate) const NAMESPACE: &str = "proxima-system";
