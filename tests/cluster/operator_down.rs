@@ -64,9 +64,9 @@ async fn edges_serve_start_and_come_back_without_the_operator_which_then_returns
     let api = json!({"pathPattern": "/api/*", "targetOrigin": "site", "cachePolicy": {"managed": "CachingDisabled"}});
     release.patch(namespace, site.name, &json!({"spec": {"cacheBehaviors": [api]}})).await;
     let changed = site.holds("Deployed").await;
+    release.kill_operator().await;
     // Its mounted copy is still the old one: the kubelet refreshes it within a minute or so.
     send_signal(edges[0].process(), "KILL");
-    release.kill_operator().await;
     let again = |now: &[EdgePod]| now.iter().any(|edge| edge.uid == edges[0].uid && edge.restarts == 1);
     let back = ready_edges(&site, "the killed edge runs again", count, again).await;
     api_is_not_kept_by(&site, back.iter().find(|edge| edge.uid == edges[0].uid).unwrap()).await;

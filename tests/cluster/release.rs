@@ -16,6 +16,8 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::site::process;
+
 /// Namespace of the operator.
 pub(crate) const NAMESPACE: &str = "proxima-system";
 /// Who the operator is to the API server.
@@ -142,12 +144,16 @@ impl Release {
 
     /// Ends the operator at once, without a chance to say goodbye, and keeps it from coming back.
     pub(crate) async fn kill_operator(&self) {
-        self.scale_operator(0).await;
         let selector = ["-n", NAMESPACE, "-l", "app.kubernetes.io/name=proxima-operator"];
+        let names = ["get", "pods", "-o", "jsonpath={.items[*].metadata.name}"];
+        let pods = self.kubectl(&[&names[..], &selector[..]].concat()).await.ok();
+        self.scale_operator(0).await;
         self.kubectl(&[&["delete", "pods", "--grace-period=0", "--force"], &selector[..]].concat()).await.ok();
         eventually("no operator is left", async || {
-            let pods = self.kubectl(&[&["get", "pods", "-o", "name"], &selector[..]].concat()).await.ok();
-            if pods.trim().is_empty() { Ok(()) } else { Err(pods) }
+            let known = self.kubectl(&[&names[..], &selector[..]].concat()).await.ok();
+            // The API server forgets a pod before it has ended.
+            let runs = pods.split_whitespace().any(|pod| process("/proxima-operator", pod).is_some());
+            if known.trim().is_empty() && !runs { Ok(()) } else { Err(known) }
         })
         .await;
     }

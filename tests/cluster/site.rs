@@ -128,17 +128,22 @@ impl EdgePod {
         (self.uid.clone(), self.restarts)
     }
 
-    /// Its process, as this machine numbers it: the containers of a cluster of ours run here.
+    /// Its process.
     pub(crate) fn process(&self) -> u32 {
-        let named = format!("PROXIMA_NAME={}", self.name);
-        let is_it = |pid: u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.starts_with(b"/proxima-edge")
-                && environment.split(|byte| *byte == 0).any(|one| one == named.as_bytes())
-        };
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.find(|pid| is_it(*pid)).unwrap_or_else(|| panic!("no process of {} runs here", self.name))
+        process("/proxima-edge", &self.name).unwrap_or_else(|| panic!("no process of {} runs here", self.name))
     }
+}
+
+/// The process that runs a program in a pod, as this machine numbers it: the containers of a cluster of ours run here.
+pub(crate) fn process(program: &str, pod: &str) -> Option<u32> {
+    let named = format!("HOSTNAME={pod}");
+    let is_it = |pid: u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let runs = command.split(|byte| *byte == 0).any(|one| one == program.as_bytes());
+        runs && environment.split(|byte| *byte == 0).any(|one| one == named.as_bytes())
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| is_it(*pid))
 }
