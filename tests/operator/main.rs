@@ -4,3 +4,7 @@
 
 mod api;
 mod bed;
+mod cluster;
+mod quiet;
+mod reconcile;
+mod rights;
