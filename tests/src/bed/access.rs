@@ -98,6 +98,19 @@ impl Access {
         }
     }
 
+    /// Prints what `kubectl` answers: for a test that fails, where nothing can be awaited any more.
+    pub fn print(&self, arguments: &[&str]) {
+        let mut command = std::process::Command::new(&self.kubectl);
+        command
+            .args(arguments)
+            .arg("--request-timeout=10s")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.folder);
+        let ran = command.stdin(Stdio::null()).output();
+        let said = ran.map_or_else(|error| error.to_string(), |ran| String::from_utf8_lossy(&ran.stdout).into_owned());
+        eprintln!("--- kubectl {} ---\n{said}", arguments.join(" "));
+    }
+
     /// `kubectl apply --server-side`, which must succeed.
     pub async fn apply(&self, yaml: &str) {
         self.kubectl_reading(yaml, &["apply", "--server-side", "-f", "-"]).await.ok();

@@ -159,8 +159,13 @@ impl Cluster {
             "name": "origin", "image": ORIGIN_IMAGE, "imagePullPolicy": "IfNotPresent",
             "args": ["serve", "0.0.0.0:8080"], "ports": [{"name": "http", "containerPort": 8080}],
             "readinessProbe": {"httpGet": {"path": "/stats", "port": "http"}, "periodSeconds": 1},
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
         });
-        let spec = json!({"containers": [container], "terminationGracePeriodSeconds": 1});
+        // What namespaces ask for that enforce the Pod Security level `restricted`.
+        let security = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+        let spec = json!({
+            "containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 1,
+        });
         let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
              "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
