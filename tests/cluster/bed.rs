@@ -1,10 +1,10 @@
 //! The test bed itself: what tests rely on without looking.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use proxima_tests::bed::Holder;
 use proxima_tests::bed::cluster::ZONES;
-use proxima_tests::process::{Process, alive, binary, send_signal};
+use proxima_tests::process::alive;
 use proxima_tests::{Cluster, viewer, wait_until};
 use serde_json::Value;
 
@@ -79,14 +79,14 @@ fn containers(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_killed_test_process_leaves_nothing_of_its_cluster() {
-    let mut command = Command::new(binary("PROXIMA_TEST_BED_BIN", "proxima-test-bed"));
-    command.arg("cluster");
-    let mut holder = Process::start(command);
-    let folder = holder.line("the cluster is up", 0, |line| Some(PathBuf::from(line))).await;
+    // Two clusters that start at the same time take more than twice as long.
+    let _turn = proxima_tests::bed::cluster::alone().await;
+    let mut holder = Holder::start("cluster");
+    let folder = holder.folder.clone();
     let (before, running) = (traces(&folder), containers(&folder));
     assert!(before.iter().any(|trace| trace.contains("containerd")), "the traces are looked for well: {before:#?}");
     assert!(!running.is_empty(), "a pod runs, so that there are containers to leave behind");
-    send_signal(holder.pid(), "KILL");
+    holder.kill();
     wait_until("nothing is left of the cluster", async || {
         let mut left = traces(&folder);
         let groups = control_groups();

@@ -33,14 +33,16 @@ running() {
     [ -n "${children[$1]:-}" ] && kill -0 "${children[$1]}" 2>/dev/null
 }
 
-# await WHAT CHILD COMMAND…: until the command succeeds, for as long as the child lives.
+# await WHAT CHILD COMMAND…: until the command succeeds, for as long as the child lives. The bound is for a machine that
+# is very busy. A look costs a tenth of a second of work, hence the pause.
 await() {
-    local what=$1 name=$2 deadline=$((SECONDS + 180))
+    local what=$1 name=$2 patience=${patience:-300} deadline
+    deadline=$((SECONDS + patience))
     shift 2
     until "$@" >/dev/null 2>"$name.await"; do
         running "$name" || fail "$what ended; the last lines of $dir/$name.log: $(tail -n 5 "$name.log")"
-        [ $SECONDS -lt $deadline ] || fail "no answer from $what within 180 s: $(tail -n 3 "$name.await")"
-        sleep 0.05
+        [ $SECONDS -lt $deadline ] || fail "no answer from $what within $patience s: $(tail -n 3 "$name.await")"
+        sleep 0.2
     done
     rm -f "$name.await"
 }
@@ -136,11 +138,12 @@ tool() {
 
 # Elliptic curves: a key takes milliseconds.
 certificates() {
-    local address=$1 new=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+    local new=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+    local names="IP:127.0.0.1,IP:$1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
     openssl req -x509 "${new[@]}" -keyout ca.key -out ca.crt -subj /CN=proxima-test-ca -days 30 &&
         openssl req "${new[@]}" -keyout api.key -out api.csr -subj /CN=kube-apiserver &&
         openssl x509 -req -in api.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out api.crt -days 30 \
-            -extfile <(echo "subjectAltName=IP:127.0.0.1,IP:$address,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc") &&
+            -extfile <(echo "subjectAltName=$names") &&
         openssl ecparam -name prime256v1 -genkey -noout -out service-accounts.key &&
         openssl ec -in service-accounts.key -pubout -out service-accounts.pub
 }

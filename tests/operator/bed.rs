@@ -1,10 +1,9 @@
 //! The test bed itself: what tests rely on without looking.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use proxima_tests::bed::Play;
-use proxima_tests::process::{Process, alive, binary, send_signal};
+use proxima_tests::bed::{Holder, Play};
+use proxima_tests::process::{alive, send_signal};
 use proxima_tests::{ControlPlane, Keys, Origin, PlayedKubelet, Reply, config, wait_until};
 use serde_json::{Value, json};
 
@@ -34,14 +33,11 @@ fn processes_in(folder: &Path) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_killed_test_process_leaves_neither_process_nor_folder() {
-    let mut command = Command::new(binary("PROXIMA_TEST_BED_BIN", "proxima-test-bed"));
-    command.arg("control-plane");
-    let mut holder = Process::start(command);
-    let folder = holder.line("the bed is up", 0, |line| Some(PathBuf::from(line))).await;
+    let mut holder = Holder::start("control-plane");
+    let folder = holder.folder.clone();
     let pids = processes_in(&folder);
     assert!(pids.len() >= 4, "etcd and three components of Kubernetes, at least: {pids:?}");
-    // Its standard input stays open: what the bed notices is the end of the process, not a polite request.
-    send_signal(holder.pid(), "KILL");
+    holder.kill();
     wait_until("nothing is left of the bed", async || {
         let left: Vec<_> = pids.iter().filter(|pid| alive(**pid)).collect();
         if left.is_empty() && !folder.exists() { Ok(()) } else { Err(format!("{left:?} in {}", folder.display())) }

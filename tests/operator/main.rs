@@ -1,6 +1,7 @@
 //! The operator against a real API server, with nodes and kubelets played by the harness.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "figures that nothing is asserted about are printed")]
 
 mod api;
 mod bed;

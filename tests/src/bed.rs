@@ -20,3 +20,5 @@ pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use operator::Operator;
 pub use played_kubelet::{Play, PlayedKubelet, PlayedPod};
+pub use supervisor::Holder;
+pub use turn::Turn;

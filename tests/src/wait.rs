@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything may take before a test gives up. Generous, since machines that run tests are busy; it is only ever
 /// waited out by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(10);

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::Deserialize;
@@ -62,7 +62,14 @@ struct Shared {
     /// Where it has its state, and the cluster when it is ours.
     folder: PathBuf,
     running: Option<Arc<Supervisor>>,
-    turns: Arc<RwLock<()>>,
+}
+
+/// Who may use it; whoever starts it has a turn too.
+static TURNS: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// A turn for a test that has no use for the shared cluster, and nothing to spare for others either.
+pub async fn alone() -> Turn {
+    Turn::alone(&TURNS).await
 }
 
 async fn shared() -> &'static Shared {
@@ -71,7 +78,7 @@ async fn shared() -> &'static Shared {
         .get_or_init(async || {
             let running = foreign().is_none().then(|| Arc::new(start()));
             let folder = running.as_ref().map_or_else(scratch, |running| running.folder().to_owned());
-            let shared = Shared { folder, running, turns: Arc::default() };
+            let shared = Shared { folder, running };
             let first = Cluster::over(&shared.folder, shared.running.clone(), Turn::Own);
             first.load_images();
             shared
@@ -89,14 +96,16 @@ impl Cluster {
 
     /// The shared one, together with other tests, with the images of this workspace.
     pub async fn shared() -> Self {
+        let turn = Turn::with_others(&TURNS).await;
         let shared = shared().await;
-        Self::over(&shared.folder, shared.running.clone(), Turn::with_others(&shared.turns).await)
+        Self::over(&shared.folder, shared.running.clone(), turn)
     }
 
     /// The shared one for this test alone until it is dropped, without Distributions or namespaces of tests before.
     pub async fn exclusive() -> Self {
+        let turn = Turn::alone(&TURNS).await;
         let shared = shared().await;
-        let cluster = Self::over(&shared.folder, shared.running.clone(), Turn::alone(&shared.turns).await);
+        let cluster = Self::over(&shared.folder, shared.running.clone(), turn);
         cluster.clear().await;
         cluster
     }

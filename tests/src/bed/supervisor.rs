@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use crate::process;
+
 /// How many lines of each log a failed test prints.
 const TAIL: usize = 15;
 
@@ -43,6 +45,8 @@ impl Supervisor {
             return Ok(Self { stdin: child.stdin.take(), child, folder });
         }
         let status = child.wait();
+        // Scripts remove what they made; a script that refused to begin has left the folder empty.
+        let _ = std::fs::remove_dir(&folder);
         Err(format!("{script}: {status:?}: {}", errors.join().unwrap_or_default()))
     }
 
@@ -76,6 +80,41 @@ impl Drop for Supervisor {
         }
         self.stdin = None;
         let _ = self.child.wait();
+    }
+}
+
+/// Another process that holds a bed: see `src/bin/proxima-test-bed.rs`.
+pub struct Holder {
+    child: Child,
+    #[expect(dead_code, reason = "it ends when its standard input does")]
+    stdin: Option<ChildStdin>,
+    /// Where its bed has its state.
+    pub folder: PathBuf,
+}
+
+impl Holder {
+    /// Starts one with `control-plane` or `cluster`. Blocks, but not for ever, as the beds do.
+    pub fn start(kind: &str) -> Self {
+        let mut command = Command::new(process::binary("PROXIMA_TEST_BED_BIN", "proxima-test-bed"));
+        command.arg(kind).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("proxima-test-bed: {error}"));
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let _ = BufReader::new(stdout).read_line(&mut line);
+        assert!(!line.is_empty(), "proxima-test-bed {kind}: {:?}", child.wait());
+        Self { stdin: child.stdin.take(), child, folder: PathBuf::from(line.trim()) }
+    }
+
+    /// Kills it as `kill -9` does. Its standard input stays open: what a bed notices is the end of the process.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

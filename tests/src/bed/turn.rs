@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// Held for as long as a test uses a bed.
-#[expect(dead_code, reason = "released when dropped")]
-pub(super) enum Turn {
+pub enum Turn {
     /// The bed is the test's own.
     Own,
     /// Together with others who chose so too.
