@@ -29,7 +29,7 @@ pub fn edge_service(distribution: &str) -> String {
 /// Pods append 17 characters. Where that is too long for a host name the API server cuts the name in front of its random
 /// end, so the length is spent on the zone's name.
 pub fn zone_object(distribution: &str, zone: &str) -> String {
-    let prefix = format!("{distribution}-edge-");
+    let prefix = zone_object_prefix(distribution);
     let room = LABEL_BYTES.saturating_sub(prefix.len());
     if zone.len() <= room && is_label(zone) && !looks_hashed(zone) {
         return prefix + zone;
@@ -42,6 +42,11 @@ pub fn zone_object(distribution: &str, zone: &str) -> String {
         "" => prefix + hash,
         readable => format!("{prefix}{readable}-{hash}"),
     }
+}
+
+/// What the names of objects of zones begin with, and none of another Distribution.
+pub fn zone_object_prefix(distribution: &str) -> String {
+    format!("{distribution}-edge-")
 }
 
 /// The ConfigMap that edges start from.

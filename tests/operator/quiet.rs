@@ -1,6 +1,6 @@
 //! Where nothing changed, nothing is written.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use proxima_tests::{ControlPlane, Operator, wait_until};
 use serde_json::json;

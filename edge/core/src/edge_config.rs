@@ -54,7 +54,8 @@ pub struct DistributionConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// Host names that are answered besides the aliases: names of the edge's own Services, loopback in local mode.
-    /// Without effect while `aliases` is empty. Addresses are written as in a Host header, without port.
+    /// Without effect while `aliases` is empty. Addresses are written as in a Host header, without port. A `*` at the end
+    /// of the first label stands for the rest of that label: `shop-edge-*.web.svc` for the Service of each zone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_hosts: Vec<String>,
     /// Path, without leading slash, that is served for `/`.

@@ -248,6 +248,7 @@ impl LocalServices {
             cluster_domain: self.cluster_domain.clone(),
             services: Services::Local(services.collect()),
             ca_bundles: BTreeMap::new(),
+            addresses: Vec::new(),
         }
     }
 }

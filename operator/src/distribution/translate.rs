@@ -21,6 +21,7 @@ use super::{
     schema::Fault,
     validate::{ServiceName, Services, Settings, ca_bundle},
 };
+use crate::names;
 
 /// Who a Distribution is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,11 +263,18 @@ fn server(origin: &Origin, who: &Identity, settings: &Settings) -> Server {
     }
 }
 
-/// Names of the edges' own Service, and in local mode those of the machine. As in a Host header: IPv6 in brackets.
+/// Names of the edges' own Services, for all zones and for each, the addresses that they were given, and in local mode
+/// those of the machine. As in a Host header: IPv6 in brackets.
 fn service_hosts(who: &Identity, settings: &Settings) -> Vec<String> {
-    let service = format!("{}-edge.{}", who.name, who.namespace);
-    let domain = &settings.cluster_domain;
-    let mut hosts = vec![format!("{service}.svc.{domain}"), format!("{service}.svc"), service];
+    let all_zones = names::edge_service(&who.name);
+    let each_zone = format!("{}*", names::zone_object_prefix(&who.name));
+    let domains = [String::new(), format!(".{}", who.namespace), format!(".{}.svc", who.namespace)];
+    let full = format!(".{}.svc.{}", who.namespace, settings.cluster_domain);
+    let domains: Vec<_> = domains.into_iter().chain([full]).collect();
+    let names = [all_zones, each_zone]
+        .into_iter()
+        .flat_map(|service| domains.iter().map(move |domain| format!("{service}{domain}")));
+    let mut hosts: Vec<_> = names.chain(settings.addresses.iter().cloned()).collect();
     if settings.is_local() {
         hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }

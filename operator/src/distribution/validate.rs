@@ -60,6 +60,8 @@ pub struct Settings {
     pub services: Services,
     /// Data of the ConfigMaps in the Distribution's namespace that it refers to and that exist, by name.
     pub ca_bundles: BTreeMap<String, BTreeMap<String, String>>,
+    /// Names and addresses that a load balancer has given to the edges, as in a Host header.
+    pub addresses: Vec<String>,
 }
 
 impl Settings {

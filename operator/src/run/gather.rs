@@ -1,20 +1,23 @@
 //! Stage one in a cluster: an object and what its judgement needs. Reads, never judges.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::DynamicObject;
 use kube::{Api, ResourceExt};
-use proxima_crds::v1alpha1::{API_VERSION, DistributionStatus};
+use proxima_crds::v1alpha1::{API_VERSION, Address, AddressType, DistributionStatus};
 use serde_json::{Value, json};
 
 use super::Operator;
 use super::index;
+use super::report::load_balancer_addresses;
 use super::request::{RequestError, request};
 use crate::distribution::gather::ObjectName;
 use crate::distribution::references::{References, references};
 use crate::distribution::validate::{Gathered, ServiceFacts, ServiceName, Services, Settings, Source};
+use crate::names;
 
 /// A Distribution of the cluster, to be judged.
 pub struct GatheredObject {
@@ -58,7 +61,8 @@ pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<Gathe
         }
     }
     let cluster_domain = operator.cluster_domain.clone();
-    let settings = Settings { cluster_domain, services: Services::Cluster(services), ca_bundles };
+    let addresses = host_texts(operator, &name);
+    let settings = Settings { cluster_domain, services: Services::Cluster(services), ca_bundles, addresses };
     Ok(GatheredObject {
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
@@ -83,6 +87,19 @@ async fn look_up(
         };
     }
     Ok(())
+}
+
+/// Addresses of the load balancer, as viewers write them into Host.
+fn host_texts(operator: &Operator, name: &ObjectName) -> Vec<String> {
+    let service = operator.index.state().services_of(name).remove(&names::edge_service(&name.name));
+    let addresses = service.as_deref().map(load_balancer_addresses).unwrap_or_default();
+    let texts = addresses.into_iter().filter_map(|Address { kind, value }| match (kind, value.parse::<IpAddr>()) {
+        (AddressType::IPAddress, Ok(IpAddr::V6(address))) => Some(format!("[{address}]")),
+        (AddressType::IPAddress, Ok(IpAddr::V4(address))) => Some(address.to_string()),
+        (AddressType::IPAddress, Err(_)) => None,
+        (AddressType::Hostname, _) => Some(value.trim_end_matches('.').to_ascii_lowercase()),
+    });
+    texts.collect()
 }
 
 /// The object as a manifest. Objects of a list do not say what they are.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
@@ -151,7 +152,8 @@ fn observe(
     status(&observed, previous, clock::now())
 }
 
-fn load_balancer_addresses(service: &k8s_openapi::api::core::v1::Service) -> Vec<Address> {
+/// What the platform gave to a Service.
+pub(super) fn load_balancer_addresses(service: &Service) -> Vec<Address> {
     let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
     let addresses = ingress.iter().filter_map(|ingress| match (&ingress.hostname, &ingress.ip) {

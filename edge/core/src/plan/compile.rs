@@ -80,6 +80,16 @@ fn hosts(config: &EdgeConfig, distributions: &[Arc<Distribution>], problems: &mu
         let services = configured.service_hosts.iter().enumerate().map(|(at, host)| ("serviceHosts", at, host));
         for (list, at, text) in aliases.chain(services) {
             let field = format!("{field}.{list}[{at}]");
+            if let Some((before, after)) = text.split_once('*').filter(|_| list == "serviceHosts") {
+                match compiled {
+                    _ if !is_family(before, after) => {
+                        problems.add(field, format!("{text:?} is no family of host names"))
+                    }
+                    Some(compiled) => hosts.families.push((before.to_owned(), after.to_owned(), Arc::clone(compiled))),
+                    None => {}
+                }
+                continue;
+            }
             let wildcard = text.strip_prefix("*.").filter(|_| list == "aliases");
             let Some(name) = configured_host(wildcard.unwrap_or(text)) else {
                 problems.add(field, format!("{text:?} is not a host name in lower case, without port"));
@@ -98,6 +108,13 @@ fn hosts(config: &EdgeConfig, distributions: &[Arc<Distribution>], problems: &mu
         }
     }
     hosts
+}
+
+/// Whether `before*after` stands for host names that differ in the end of their first label.
+fn is_family(before: &str, after: &str) -> bool {
+    let example = format!("{before}x{after}");
+    let is_in_first_label = !before.is_empty() && !before.contains('.') && (after.is_empty() || after.starts_with('.'));
+    is_in_first_label && configured_host(&example).is_some()
 }
 
 /// A configured host in the form that requests are compared in. It is written in lower case and without trailing dot;

@@ -12,13 +12,15 @@ pub(crate) struct Hosts {
     pub(super) exact: HashMap<String, Arc<Distribution>>,
     /// `*.example.com` under `example.com`.
     pub(super) wildcards: HashMap<String, Arc<Distribution>>,
+    /// `shop-edge-*.web.svc` as what stands before and after the rest of the first label: names of Services, a family each.
+    pub(super) families: Vec<(String, String, Arc<Distribution>)>,
     /// The one distribution without aliases, which answers to every other Host.
     pub(super) any: Option<Arc<Distribution>>,
 }
 
 impl Hosts {
     /// The distribution for a host in the form of [`host_name`](crate::request::host_name). The most specific wins: an
-    /// exact name, then the longest wildcard, then the distribution without aliases.
+    /// exact name, then the longest wildcard, then a family of Services, then the distribution without aliases.
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Distribution>> {
         if let Some(distribution) = self.exact.get(host) {
             return Some(distribution);
@@ -32,6 +34,11 @@ impl Hosts {
                 rest = suffix;
             }
         }
-        self.any.as_ref()
+        let is_of = |(before, after, _): &&(String, String, Arc<Distribution>)| {
+            let inside = host.strip_prefix(before.as_str()).and_then(|rest| rest.strip_suffix(after.as_str()));
+            inside.is_some_and(|inside| !inside.is_empty() && !inside.contains('.'))
+        };
+        let family = self.families.iter().find(is_of).map(|(_, _, distribution)| distribution);
+        family.or(self.any.as_ref())
     }
 }

@@ -75,6 +75,21 @@ fn service_hosts_are_answered_besides_the_aliases() {
 }
 
 #[test]
+fn a_star_in_a_service_host_stands_for_the_rest_of_its_first_label() {
+    let plan = plan(|config| {
+        let hosts = ["shop-edge-*", "shop-edge-*.web.svc"].map(str::to_owned).to_vec();
+        let distribution = DistributionConfig { service_hosts: hosts, ..with_aliases("one", &["example.com"]) };
+        config.distributions = vec![distribution];
+    });
+    for host in ["shop-edge-a", "shop-edge-sa-east-1a.web.svc", "shop-edge-a.web.svc:80"] {
+        check(&plan, host, Ok("one"));
+    }
+    for host in ["shop-edge-", "shop-edge-.web.svc", "shop-edge-a.b.web.svc", "shop-edge-a.web.svc.evil", "shop-edge"] {
+        check(&plan, host, Err(Reason::HostUnknown));
+    }
+}
+
+#[test]
 fn a_disabled_distribution_refuses_every_request() {
     let plan = plan(|config| config.distributions[0].enabled = false);
     check(&plan, "shop.example.com", Err(Reason::DistributionDisabled));

@@ -15,7 +15,7 @@ fn settings(local: bool) -> Settings {
     } else {
         Services::Cluster(BTreeMap::new())
     };
-    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new() }
+    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new(), addresses: Vec::new() }
 }
 
 fn translated(spec: Value, local: bool) -> EdgeConfig {
@@ -85,7 +85,10 @@ fn every_field_reaches_the_edge() {
             "name": "web/shop",
             "enabled": false,
             "aliases": ["shop.example.com"],
-            "serviceHosts": ["shop-edge.web.svc.cluster.local", "shop-edge.web.svc", "shop-edge.web"],
+            "serviceHosts": [
+                "shop-edge", "shop-edge.web", "shop-edge.web.svc", "shop-edge.web.svc.cluster.local",
+                "shop-edge-*", "shop-edge-*.web", "shop-edge-*.web.svc", "shop-edge-*.web.svc.cluster.local",
+            ],
             "defaultRootObject": "index.html",
             "origins": [
                 {
@@ -144,9 +147,19 @@ fn in_local_mode_only_the_address_of_a_service_differs() {
     let cluster = translated(spec.clone(), false);
     let mut local = translated(spec, true);
     assert_eq!(local.distributions[0].origins[0].connect_to.take().as_deref(), Some("127.0.0.1:9000"));
-    let hosts = local.distributions[0].service_hosts.split_off(3);
+    let hosts = local.distributions[0].service_hosts.split_off(8);
     assert_eq!(hosts, ["localhost", "127.0.0.1", "[::1]"]);
     assert_eq!(local, cluster);
+}
+
+#[test]
+fn viewers_may_use_every_name_of_the_services_and_the_addresses_of_the_load_balancer() {
+    let addresses = vec!["203.0.113.7".to_owned(), "[2001:db8::7]".to_owned()];
+    let who = Identity { namespace: "web".into(), name: "shop".into(), uid: "u".into() };
+    let hosts = service_hosts(&who, &Settings { addresses, ..settings(false) });
+    let expected = "shop-edge shop-edge.web shop-edge.web.svc shop-edge.web.svc.cluster.local shop-edge-* shop-edge-*.web \
+                    shop-edge-*.web.svc shop-edge-*.web.svc.cluster.local 203.0.113.7 [2001:db8::7]";
+    assert_eq!(hosts.join(" "), expected);
 }
 
 #[test]

@@ -83,6 +83,7 @@ mod tests {
         Settings {
             cluster_domain: "cluster.local".into(),
             services: Services::Cluster(BTreeMap::new()),
+            addresses: Vec::new(),
             ca_bundles: BTreeMap::from([(
                 "ours".to_owned(),
                 BTreeMap::from([("ca.crt".to_owned(), text.to_owned()), ("note".to_owned(), "x".to_owned())]),

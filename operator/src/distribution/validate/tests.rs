@@ -70,7 +70,7 @@ fn without(pointer: &str) -> Value {
 
 fn settings(local: bool) -> Settings {
     let services = if local { Services::Local(BTreeMap::new()) } else { Services::Cluster(BTreeMap::new()) };
-    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new() }
+    Settings { cluster_domain: "cluster.local".into(), services, ca_bundles: BTreeMap::new(), addresses: Vec::new() }
 }
 
 /// A cluster in which everything exists that an object refers to.
@@ -82,6 +82,7 @@ fn cluster_for(value: &Value) -> Settings {
     Settings {
         services: Services::Cluster(services.into_iter().map(|name| (name, facts.clone())).collect()),
         ca_bundles: config_maps.into_iter().map(|name| (name, data.clone())).collect(),
+        addresses: Vec::new(),
         ..settings(false)
     }
 }
