@@ -225,7 +225,8 @@ impl Cli {
     /// The filter for the operator's own log.
     #[expect(clippy::disallowed_methods, reason = "settings are resolved here")]
     pub fn log_filter() -> String {
-        std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+        // The client tells of each failed connection; so does whoever made it, with what was attempted.
+        std::env::var("RUST_LOG").unwrap_or_else(|_| "info,kube_client::client::builder=off".to_owned())
     }
 
     /// Settings that can be worked with.

@@ -115,10 +115,10 @@ pub const STARTUP_RETRY_MIN: Duration = Duration::from_millis(500);
 pub const STARTUP_RETRY_MAX: Duration = Duration::from_secs(10);
 /// The API server ends a watch after this, and it is begun anew. Below the 240 s after which some load balancers cut
 /// quiet connections.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(200);
-/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT`], and
+pub const WATCH_TIMEOUT_SECONDS: u32 = 200;
+/// A watch that asked the API server for nothing for this long hangs: it begins anew after each [`WATCH_TIMEOUT_SECONDS`], and
 /// the pauses after failures are far shorter.
-pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
+pub const WATCH_STUCK: Duration = Duration::from_secs(2 * WATCH_TIMEOUT_SECONDS as u64);
 /// Edges get this long to answer or fail once before anything is counted as lost: the longest pause between attempts,
 /// and an answer.
 pub const LINK_SETTLE: Duration = Duration::from_secs(10);
@@ -156,6 +156,8 @@ pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(300);
 pub const REPORTS: u16 = 16;
 /// The status of one Distribution is written at most this often.
 pub const STATUS_SPACING: Duration = Duration::from_millis(500);
+/// Edges that were told something new get this long to answer before the status says that they have not.
+pub const ANSWER_GRACE: Duration = Duration::from_millis(200);
 /// Pause before a new operator looks again whether all edges have answered it.
 pub const SETTLE_POLL: Duration = Duration::from_millis(100);
 /// Events that wait to be published; more are dropped.

@@ -136,7 +136,7 @@ pub struct Operator {
     distributions: Store<DynamicObject>,
     reconciles: mpsc::Sender<Reference>,
     reports: mpsc::Sender<Reference>,
-    /// Told at each first list of a watch.
+    /// Told at each first list of a watch, and when one is refused.
     synced: Notify,
     /// Told when a Distribution is gone.
     untidy: Notify,
@@ -242,7 +242,7 @@ async fn reconciling(
     let api = Api::<DynamicObject>::all_with(operator.client.clone(), &operator.resource);
     let (watched, reader) = (Arc::clone(operator), writer.as_reader());
     operator.health.register(DISTRIBUTIONS);
-    let objects = watcher(api, Config::default())
+    let objects = watcher(api, Config::default().timeout(limits::WATCH_TIMEOUT_SECONDS))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
@@ -258,7 +258,7 @@ async fn reconciling(
         .predicate_filter(predicates::generation, PredicateConfig::default());
     let config = controller::Config::default().concurrency(workers).debounce(limits::RECONCILE_SETTLE);
     // Before everything is listed once, what is missing cannot be told from what is not known yet.
-    operator.until_synced().await;
+    operator.until_settled().await;
     Controller::for_stream_with(objects, reader, operator.resource.clone())
         .with_config(config)
         .reconcile_on(received(triggers))
@@ -364,6 +364,8 @@ impl Operator {
         // Held until the hub knows: of two who tell it, the later one must not tell what was before.
         let state = self.index.state();
         let pin = state.edge_pin(&name.namespace, &self.operator_pin);
+        // Where Secrets may not be watched, the one that a reconcile found stands.
+        let pin = pin.or_else(|| if state.link_secrets.is_synced() { None } else { self.hub.pin(name) });
         self.hub.set_pods(name, state.pods_of(name), pin.as_deref());
     }
 
@@ -432,12 +434,12 @@ impl Operator {
         }
     }
 
-    /// Waits until everything was listed once.
-    async fn until_synced(&self) {
+    /// Waits until everything was listed once, but for what may not be.
+    async fn until_settled(&self) {
         loop {
             // Made before looking, so that what happens in between is not missed.
             let notified = self.synced.notified();
-            if self.index.state().is_synced() {
+            if self.index.state().is_settled() {
                 return;
             }
             notified.await;
@@ -446,7 +448,7 @@ impl Operator {
 
     /// Removes link Secrets that no Distribution needs any more, at the start and whenever a Distribution is gone.
     async fn tidy(&self) {
-        self.until_synced().await;
+        self.until_settled().await;
         // Fails only when the writer is dropped, which is when the process ends.
         let _ = self.distributions.wait_until_ready().await;
         let mut backoff = Backoff::new(limits::RECONCILE_RETRY_MIN, limits::RECONCILE_RETRY_MAX);

@@ -22,6 +22,7 @@ const CLUSTER: &[(&str, &str, &str, &str)] = &[
     ("policy", "poddisruptionbudgets", "", ALL),
     ("proxima.dev", "distributions", "", WATCH),
     ("proxima.dev", "distributions/status", "", "get patch"),
+    ("proxima.dev", "distributions/finalizers", "", "update"),
 ];
 
 /// In the operator's own namespace.

@@ -34,7 +34,9 @@ fn processes_in(folder: &Path) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_killed_test_process_leaves_neither_process_nor_folder() {
-    let mut holder = Process::start(Command::new(binary("PROXIMA_TEST_BED_BIN", "proxima-test-bed")));
+    let mut command = Command::new(binary("PROXIMA_TEST_BED_BIN", "proxima-test-bed"));
+    command.arg("control-plane");
+    let mut holder = Process::start(command);
     let folder = holder.line("the bed is up", 0, |line| Some(PathBuf::from(line))).await;
     let pids = processes_in(&folder);
     assert!(pids.len() >= 4, "etcd and three components of Kubernetes, at least: {pids:?}");

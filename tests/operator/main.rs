@@ -4,4 +4,8 @@
 
 mod api;
 mod bed;
+mod cluster;
 mod manifests;
+mod quiet;
+mod reconcile;
+mod rights;

@@ -6,14 +6,17 @@
 
 pub mod access;
 pub mod audit;
+pub mod cluster;
 pub mod control_plane;
 pub mod node;
 pub mod operator;
 pub mod played_kubelet;
 mod supervisor;
+mod turn;
 
 pub use access::{Access, Ran};
 pub use audit::{AuditEvent, AuditMark};
+pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use operator::Operator;
 pub use played_kubelet::{Play, PlayedKubelet, PlayedPod};

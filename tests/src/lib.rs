@@ -9,6 +9,7 @@
 //! | [`Link`], [`Keys`] | the operator's side of the control port |
 //! | [`Local`] | a `proxima-operator local` process and the edges that it reports |
 //! | [`ControlPlane`], [`Operator`], [`PlayedKubelet`] | a real Kubernetes API, a `proxima-operator run`, and a stand-in for kubelets |
+//! | [`Cluster`] | a real Kubernetes with a node in each of three zones |
 //! | [`wait_until`] | waits for a condition and says what it last saw |
 //!
 //! Every port comes from the operating system. Every process dies with the test that started it, also when that test
@@ -36,7 +37,7 @@ pub mod tls;
 pub mod viewer;
 pub mod wait;
 
-pub use bed::{Access, ControlPlane, Operator, PlayedKubelet};
+pub use bed::{Access, Cluster, ControlPlane, Operator, PlayedKubelet};
 pub use edge::Edge;
 pub use gate::Gate;
 pub use http1::{Body, Head};

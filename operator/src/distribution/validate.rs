@@ -162,6 +162,11 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
+    /// The kind that the API calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::ClusterIp, Self::NodePort, Self::LoadBalancer].into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name that the API has for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -58,11 +58,18 @@ pub enum ApplyError {
 /// A kind of child, and how a write is noted before its watch tells of it.
 trait Kept: Child {
     fn keep(self, state: &mut State, name: ObjectName);
+
+    /// Whether one that is not known is not there.
+    fn all_are_known(state: &State) -> bool;
 }
 
 impl Kept for Deployment {
     fn keep(self, state: &mut State, name: ObjectName) {
         state.deployments.note(name, Same(Arc::new(self)));
+    }
+
+    fn all_are_known(state: &State) -> bool {
+        state.deployments.is_synced()
     }
 }
 
@@ -70,11 +77,19 @@ impl Kept for PodDisruptionBudget {
     fn keep(self, state: &mut State, name: ObjectName) {
         state.budgets.note(name, Same(Arc::new(self)));
     }
+
+    fn all_are_known(state: &State) -> bool {
+        state.budgets.is_synced()
+    }
 }
 
 impl Kept for Service {
     fn keep(self, state: &mut State, name: ObjectName) {
         state.services.note(name, ServiceFacts::read(self));
+    }
+
+    fn all_are_known(state: &State) -> bool {
+        state.services.is_synced()
     }
 }
 
@@ -135,12 +150,15 @@ impl Applying<'_> {
     }
 
     /// Pin of the key that edges of this namespace prove themselves with. Made when there is none yet.
-    async fn edge_pin(&self) -> Result<String, SecretError> {
+    async fn edge_pin(&self) -> Result<String, ApplyError> {
         let namespace = &self.name.namespace;
         let known = self.operator.index.state().edge_pin(namespace, &self.operator.operator_pin);
         match known {
             Some(pin) => Ok(pin),
-            None => self.operator.secrets.ensure(namespace).await,
+            None => self.operator.secrets.ensure(namespace).await.map_err(|error| match error {
+                SecretError::Foreign(_) => ApplyError::Taken(conflict("Secret", names::LINK_SECRET, false)),
+                error => ApplyError::Secret(error),
+            }),
         }
     }
 
@@ -160,6 +178,11 @@ impl Applying<'_> {
         K: Kept + Resource<Scope = NamespaceResourceScope>,
     {
         let (api, name) = (self.api::<K>(), desired.name_any());
+        let is_unknown = live.is_none() && !K::all_are_known(&self.operator.index.state());
+        let live = match live {
+            None if is_unknown => request(format!("get {} {name}", K::KIND), api.get_opt(&name)).await?.map(Arc::new),
+            live => live,
+        };
         let found = match live {
             Some(live) => live,
             None => match self.make(&api, desired).await? {
@@ -231,7 +254,7 @@ impl Applying<'_> {
     /// Writes the configuration to where edges find it when they start, under a revision of its own if it is a new one.
     async fn boot_copy(&self, desired: &ClusterDesired, gathered: &GatheredObject) -> Result<Envelope, ApplyError> {
         let key = ObjectName { namespace: self.name.namespace.clone(), name: names::boot_copy(&self.name.name) };
-        let mut found = self.operator.index.state().boot_copies.get(&key).cloned();
+        let mut found = self.known_boot_copy(&key).await?;
         for _ in 0..SWAPS {
             if let Some(facts) = found.as_ref().filter(|facts| facts.owner.as_deref() != Some(self.uid)) {
                 return Err(ApplyError::Taken(conflict("ConfigMap", &key.name, facts.owner.is_some())));
@@ -250,17 +273,29 @@ impl Applying<'_> {
             if self.swap(&key, found.as_ref(), config_map).await? {
                 return Ok(envelope);
             }
-            let api = self.api::<ConfigMap>();
-            let current = request(format!("get ConfigMap {}", key.name), api.get_opt(&key.name)).await?;
-            found = match current {
-                None => None,
-                Some(current) => {
-                    let facts = BootFacts::read(&current);
-                    Some(facts.ok_or_else(|| ApplyError::Taken(conflict("ConfigMap", &key.name, false)))?)
-                }
-            };
+            found = self.current_boot_copy(&key).await?;
         }
         Err(ApplyError::Contended(key.name))
+    }
+
+    /// What the watch told of the boot copy. Where ConfigMaps may not be watched it is looked up.
+    async fn known_boot_copy(&self, key: &ObjectName) -> Result<Option<BootFacts>, ApplyError> {
+        let (known, all_are_known) = {
+            let state = self.operator.index.state();
+            (state.boot_copies.get(key).cloned(), state.boot_copies.is_synced())
+        };
+        if all_are_known { Ok(known) } else { self.current_boot_copy(key).await }
+    }
+
+    async fn current_boot_copy(&self, key: &ObjectName) -> Result<Option<BootFacts>, ApplyError> {
+        let api = self.api::<ConfigMap>();
+        let Some(current) = request(format!("get ConfigMap {}", key.name), api.get_opt(&key.name)).await? else {
+            return Ok(None);
+        };
+        // What is not even labelled as one is somebody else's.
+        let facts =
+            BootFacts::read(&current).ok_or_else(|| ApplyError::Taken(conflict("ConfigMap", &key.name, false)))?;
+        Ok(Some(facts))
     }
 
     /// Writes a boot copy in the place of the one that was found. False when another one is there by now.

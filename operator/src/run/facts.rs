@@ -16,6 +16,7 @@ pub struct Facts<F> {
     /// Collected while the watch lists all objects again; takes the place of `current` when the list is complete.
     incoming: Option<BTreeMap<ObjectName, F>>,
     is_synced: bool,
+    is_refused: bool,
 }
 
 /// An object that is not what it was.
@@ -31,7 +32,7 @@ pub struct Change<F> {
 
 impl<F> Default for Facts<F> {
     fn default() -> Self {
-        Self { current: BTreeMap::new(), incoming: None, is_synced: false }
+        Self { current: BTreeMap::new(), incoming: None, is_synced: false, is_refused: false }
     }
 }
 
@@ -77,6 +78,16 @@ impl<F: Clone + PartialEq> Facts<F> {
     /// Whether all objects were listed once.
     pub fn is_synced(&self) -> bool {
         self.is_synced
+    }
+
+    /// They may not be listed, or there is no such kind: what is not known stays so.
+    pub fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Whether it makes sense to go on: all objects were listed once, or that was refused.
+    pub fn is_settled(&self) -> bool {
+        self.is_synced || self.is_refused
     }
 
     /// What is known of one object.
@@ -137,6 +148,16 @@ mod tests {
         let expected = [("a/y", Some(2), Some(3)), ("b/z", None, Some(4)), ("a/x", Some(1), None)];
         assert_eq!(second, expected.map(|(name, before, after)| (name.to_owned(), before, after)));
         assert_eq!(listed(&mut facts, &[("a/y", 3), ("b/z", 4)]), []);
+    }
+
+    #[test]
+    fn a_refused_list_is_not_an_empty_one() {
+        let mut facts = Facts::<u32>::default();
+        assert!(!facts.is_settled());
+        facts.refuse();
+        assert!(facts.is_settled() && !facts.is_synced());
+        listed(&mut facts, &[]);
+        assert!(facts.is_synced());
     }
 
     #[test]

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::DynamicObject;
 use kube::{Api, ResourceExt};
 use proxima_crds::v1alpha1::{API_VERSION, DistributionStatus};
 use serde_json::{Value, json};
 
 use super::Operator;
+use super::index;
 use super::request::{RequestError, request};
 use crate::distribution::gather::ObjectName;
-use crate::distribution::references::references;
-use crate::distribution::validate::{Gathered, Services, Settings, Source};
+use crate::distribution::references::{References, references};
+use crate::distribution::validate::{Gathered, ServiceFacts, ServiceName, Services, Settings, Source};
 
 /// A Distribution of the cluster, to be judged.
 pub struct GatheredObject {
@@ -34,7 +35,7 @@ pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<Gathe
     let name = ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let value = document(object);
     let references = references(&value);
-    let services = {
+    let (mut services, all_are_known) = {
         let mut state = operator.index.state();
         let known = references.services.iter().filter_map(|service| {
             let facts =
@@ -43,8 +44,11 @@ pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<Gathe
         });
         let known: BTreeMap<_, _> = known.collect();
         state.references.insert(name.clone(), references.clone());
-        known
+        (known, state.services.is_synced())
     };
+    if !all_are_known {
+        look_up(&references, &mut services, operator).await?;
+    }
     let mut ca_bundles = BTreeMap::new();
     let config_maps = Api::<ConfigMap>::namespaced(operator.client.clone(), &name.namespace);
     for config_map in &references.config_maps {
@@ -62,6 +66,23 @@ pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<Gathe
         document: Arc::new(Gathered { source: Source::default(), value, text: String::new(), settings }),
         name,
     })
+}
+
+/// Gets Services one by one, where all of them may not be watched: one that is not known is not one that is missing.
+async fn look_up(
+    references: &References,
+    services: &mut BTreeMap<ServiceName, ServiceFacts>,
+    operator: &Operator,
+) -> Result<(), RequestError> {
+    for service in &references.services {
+        let api = Api::<Service>::namespaced(operator.client.clone(), &service.namespace);
+        let found = request(format!("get Service {}", service.name), api.get_opt(&service.name)).await?;
+        match found {
+            Some(found) => services.insert(service.clone(), index::ServiceFacts::read(found).facts),
+            None => services.remove(service),
+        };
+    }
+    Ok(())
 }
 
 /// The object as a manifest. Objects of a list do not say what they are.

@@ -206,6 +206,11 @@ impl Hub {
         lock(&self.0.news.changed).remove(distribution);
     }
 
+    /// The pin that was given with the Pods of a Distribution.
+    pub fn pin(&self, distribution: &ObjectName) -> Option<String> {
+        self.state().distributions.get(distribution)?.pin.clone()
+    }
+
     /// What is known of each Pod that is talked to.
     pub fn observations(&self, distribution: &ObjectName) -> Vec<EdgeObservation> {
         let state = self.state();

@@ -110,8 +110,9 @@ impl Index {
 }
 
 impl State {
-    /// Whether every watch has listed its objects once.
-    pub fn is_synced(&self) -> bool {
+    /// Whether every watch has listed its objects once, or may not. One that is refused must not hold up the others: what
+    /// it would tell is then looked up where it can be, and nothing is removed for want of it.
+    pub fn is_settled(&self) -> bool {
         let Self {
             distributions: _, // Whoever reconciles them waits for them.
             nodes,
@@ -125,16 +126,16 @@ impl State {
             references: _,
         } = self;
         [
-            nodes.is_synced(),
-            pods.is_synced(),
-            services.is_synced(),
-            deployments.is_synced(),
-            budgets.is_synced(),
-            boot_copies.is_synced(),
-            link_secrets.is_synced(),
+            nodes.is_settled(),
+            pods.is_settled(),
+            services.is_settled(),
+            deployments.is_settled(),
+            budgets.is_settled(),
+            boot_copies.is_settled(),
+            link_secrets.is_settled(),
         ]
         .iter()
-        .all(|synced| *synced)
+        .all(|settled| *settled)
     }
 
     /// Pods of a Distribution.

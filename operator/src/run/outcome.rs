@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use proxima_edge_core::link::Envelope;
 
 use super::apply::ApplyError;
 use super::gather::GatheredObject;
+use super::request::RequestError;
 use crate::distribution::build::DesiredZone;
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
@@ -55,35 +57,46 @@ impl Outcome {
     }
 }
 
-/// The outcome of every Distribution.
+/// The outcome of every Distribution, and since when its edges are told what they are told now.
 #[derive(Default)]
-pub struct Outcomes(Mutex<BTreeMap<ObjectName, Outcome>>);
+pub struct Outcomes(Mutex<BTreeMap<ObjectName, (Outcome, Instant)>>);
 
 impl Outcomes {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Outcome>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectName, (Outcome, Instant)>> {
         // Outcomes are replaced whole, so what a panicking thread left is consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest one of a Distribution.
-    pub fn get(&self, name: &ObjectName) -> Option<Outcome> {
+    /// The newest one of a Distribution, and since when edges are told what it wants.
+    pub fn get(&self, name: &ObjectName) -> Option<(Outcome, Instant)> {
         self.all().get(name).cloned()
     }
 
     /// A reconcile came to its end.
-    pub fn set(&self, name: ObjectName, outcome: Outcome) {
-        self.all().insert(name, outcome);
+    pub fn set(&self, name: ObjectName, outcome: Outcome, now: Instant) {
+        let revision = |outcome: &Outcome| outcome.wanted.as_ref().map(|wanted| wanted.revision);
+        let mut all = self.all();
+        let since =
+            all.get(&name).filter(|(before, _)| revision(before) == revision(&outcome)).map(|(_, since)| *since);
+        all.insert(name, (outcome, since.unwrap_or(now)));
     }
 
     /// After applying failed: what was made before stands, and why no more was made.
     pub fn standing(&self, gathered: &GatheredObject, error: &ApplyError) -> Outcome {
-        let before = self.get(&gathered.name).filter(|outcome| outcome.uid == gathered.uid);
+        let before = self.get(&gathered.name).map(|(outcome, _)| outcome).filter(|before| before.uid == gathered.uid);
         let before = before.unwrap_or_else(|| Outcome::of(gathered));
         match error {
             ApplyError::Taken(conflict) => {
                 Outcome { conflicts: vec![conflict.clone()], failures: Vec::new(), ..before }
             }
             _ => Outcome { failures: vec![error.to_string()], ..before },
+        }
+    }
+
+    /// What it refers to could not be read: what was made before stands, and why no more was made.
+    pub fn not_gathered(&self, name: &ObjectName, error: &RequestError) {
+        if let Some((outcome, _)) = self.all().get_mut(name) {
+            outcome.failures = vec![error.to_string()];
         }
     }
 

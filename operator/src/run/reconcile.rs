@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
@@ -12,6 +12,7 @@ use proxima_edge_core::link::Envelope;
 use super::Operator;
 use super::apply::{Applied, ApplyError, apply};
 use super::gather::{GatheredObject, gather, name_of};
+use super::index::owner;
 use super::metrics::Stage;
 use super::outcome::Outcome;
 use super::request::{RequestError, request};
@@ -57,12 +58,21 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
         // Its children are removed with it, by the garbage collector.
         return Ok(Action::await_change());
     }
-    let gathered = gather(&object, &operator).await.map_err(Error::Gather)?; // client
+    let gathered = match gather(&object, &operator).await {
+        // client
+        Ok(gathered) => gathered,
+        Err(error) => {
+            let name = name_of(&object);
+            operator.outcomes.not_gathered(&name, &error);
+            operator.report_soon(&name).await;
+            return Err(Error::Gather(error));
+        }
+    };
     let (outcome, result) = match judge(&gathered).await? {
         Ok(validated) => accepted(&validated, &gathered, &operator).await,
         Err(problems) => refused(problems, &gathered, &operator).await,
     };
-    operator.outcomes.set(gathered.name.clone(), outcome);
+    operator.outcomes.set(gathered.name.clone(), outcome, clock::instant());
     operator.report_soon(&gathered.name).await; // pure, then client: see `report`
     result
 }
@@ -84,7 +94,21 @@ async fn accepted(
     let Applied { wanted, conflicts, failures } = match apply(desired, gathered, operator).await {
         // client
         Ok(applied) => applied,
-        Err(error) => return (operator.outcomes.standing(gathered, &error), Err(Error::Apply(error))),
+        Err(error) => {
+            let outcome = Outcome {
+                zones: placement.zones,
+                none_eligible: placement.none_eligible,
+                empty_zones: placement.empty_zones,
+                service: validated.service.kind,
+                ..operator.outcomes.standing(gathered, &error)
+            };
+            // A taken name is told in the status; nobody tells when it becomes free, however long that takes.
+            let result = match error {
+                ApplyError::Taken(_) => Ok(Action::requeue(limits::CONFLICT_RETRY)),
+                error => Err(Error::Apply(error)),
+            };
+            return (outcome, result);
+        }
     };
     // A name that is taken may be free later, and nobody tells of objects that are not ours.
     let look_again = placement.look_again.unwrap_or_else(|| jittered(limits::RESYNC, clock::fraction()));
@@ -113,30 +137,28 @@ async fn refused(
     operator: &Operator,
 ) -> (Outcome, Result<Action, Error>) {
     let wanted = last_accepted(gathered, operator).await;
-    let zones = operator.index.state().deployments_of(&gathered.name).into_values().filter_map(|deployment| {
+    let (deployments, services) = {
+        let state = operator.index.state();
+        (state.deployments_of(&gathered.name), state.services_of(&gathered.name))
+    };
+    let service = services.get(&names::edge_service(&gathered.name.name));
+    let service = service.and_then(|service| ServiceKind::named(service.spec.as_ref()?.type_.as_deref()?));
+    let zones = deployments.into_values().filter_map(|deployment| {
         let name = deployment.metadata.labels.as_ref()?.get(labels::ZONE)?.clone();
         let replicas = deployment.spec.as_ref()?.replicas.unwrap_or(1);
         Some(DesiredZone { name, replicas: u32::try_from(replicas).unwrap_or_default() })
     });
     let problems = problems.iter().map(|problem| Refused { reason: problem.reason, text: problem.to_string() });
-    let service = operator.index.state().services_of(&gathered.name).remove(&names::edge_service(&gathered.name.name));
     let outcome = Outcome {
         zones: zones.collect(),
         problems: problems.collect(),
-        // Viewers come to the Service that is there, whatever the refused specification would make of it.
-        service: service.map(|service| kind_of(&service)).unwrap_or_default(),
+        service: service.unwrap_or_default(),
         ..Outcome::of(gathered)
     };
     match wanted {
         Ok(wanted) => (Outcome { wanted, ..outcome }, Ok(Action::requeue(jittered(limits::RESYNC, clock::fraction())))),
         Err(error) => (outcome, Err(Error::Gather(error))),
     }
-}
-
-fn kind_of(service: &Service) -> ServiceKind {
-    let text = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
-    let kinds = [ServiceKind::ClusterIp, ServiceKind::NodePort, ServiceKind::LoadBalancer];
-    kinds.into_iter().find(|kind| Some(kind.as_str()) == text).unwrap_or_default()
 }
 
 /// The configuration that was accepted last: its edges shall have it, whatever became of the object since.
@@ -146,12 +168,17 @@ async fn last_accepted(gathered: &GatheredObject, operator: &Operator) -> Result
         return Ok(Some(published));
     }
     let key = ObjectName { namespace: name.namespace.clone(), name: names::boot_copy(&name.name) };
-    let is_ours = operator.index.state().boot_copies.get(&key).is_some_and(|facts| facts.owner.as_ref() == Some(uid));
-    if !is_ours {
+    let may_be_ours = {
+        let state = operator.index.state();
+        let is_ours = state.boot_copies.get(&key).is_some_and(|facts| facts.owner.as_ref() == Some(uid));
+        is_ours || !state.boot_copies.is_synced()
+    };
+    if !may_be_ours {
         return Ok(None);
     }
     let api = Api::<ConfigMap>::namespaced(operator.client.clone(), &name.namespace);
     let found = request(format!("get ConfigMap {}", key.name), api.get_opt(&key.name)).await?;
+    let found = found.filter(|found| owner(found).as_ref() == Some(uid));
     let envelope = found.as_ref().and_then(boot_config::read).filter(|envelope| envelope.uid == *uid);
     let envelope = envelope.map(|envelope| Arc::new(Envelope { term: operator.term, ..envelope }));
     if let Some(envelope) = &envelope {

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
+use proxima_crds::conditions::ConditionType;
 use proxima_crds::v1alpha1::{API_VERSION, Address, AddressType, DistributionStatus};
 use serde_json::json;
 
@@ -52,7 +53,7 @@ impl Written {
 pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Result<Action, Error> {
     let name = name_of(&object);
     let uid = object.uid().unwrap_or_default();
-    let Some(outcome) = operator.outcomes.get(&name).filter(|outcome| outcome.uid == uid) else {
+    let Some((outcome, since)) = operator.outcomes.get(&name).filter(|(outcome, _)| outcome.uid == uid) else {
         return Ok(Action::await_change());
     };
     let written =
@@ -67,11 +68,14 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     if previous.as_ref() == Some(&current) {
         return Ok(Action::await_change());
     }
-    if let Some((_, at)) = written {
-        let rest = limits::STATUS_SPACING.saturating_sub(at.elapsed());
-        if rest > Duration::ZERO {
-            return Ok(Action::requeue(rest));
-        }
+    let spacing = written.map_or(Duration::ZERO, |(_, at)| limits::STATUS_SPACING.saturating_sub(at.elapsed()));
+    // Edges that were told a moment ago are about to answer: that they have not yet is no news.
+    let is_asking =
+        !has_condition(&current, ConditionType::Deployed) && has_condition(&current, ConditionType::Accepted);
+    let answer = if is_asking { limits::ANSWER_GRACE.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+    let rest = spacing.max(answer);
+    if rest > Duration::ZERO {
+        return Ok(Action::requeue(rest));
     }
     write(&name, &uid, &current, &operator).await?;
     for note in transitions(previous.as_ref(), &current) {
@@ -79,6 +83,10 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     }
     operator.written.all().insert(name, Record { uid, status: current, at: clock::instant() });
     Ok(Action::await_change())
+}
+
+fn has_condition(status: &DistributionStatus, kind: ConditionType) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
 }
 
 async fn write(name: &ObjectName, uid: &str, status: &DistributionStatus, operator: &Operator) -> Result<(), Error> {
@@ -108,11 +116,14 @@ fn observe(
     operator: &Operator,
     previous: Option<&DistributionStatus>,
 ) -> DistributionStatus {
-    let (pods, deployments, service) = {
+    let (pods, deployments, service, pods_are_known) = {
         let state = operator.index.state();
         let service = state.services_of(name).remove(&names::edge_service(&name.name));
-        (state.pods_of(name), state.deployments_of(name), service)
+        (state.pods_of(name), state.deployments_of(name), service, state.pods.is_synced())
     };
+    // Else it would look as if there were none.
+    let blind = (!pods_are_known).then(|| "the operator may not watch pods, so it knows of no edge".to_owned());
+    let failures: Vec<_> = outcome.failures.iter().cloned().chain(blind).collect();
     let edges = operator.hub.observations(name);
     let host = format!("{}.{}.svc", names::edge_service(&name.name), name.namespace);
     let load_balancer = service.as_deref().map(load_balancer_addresses).unwrap_or_default();
@@ -135,7 +146,7 @@ fn observe(
         service: outcome.service,
         none_eligible: outcome.none_eligible,
         conflicts: outcome.conflicts.clone(),
-        failure: (!outcome.failures.is_empty()).then(|| outcome.failures.join("; ")),
+        failure: (!failures.is_empty()).then(|| failures.join("; ")),
     };
     status(&observed, previous, clock::now())
 }
@@ -151,6 +162,14 @@ fn load_balancer_addresses(service: &k8s_openapi::api::core::v1::Service) -> Vec
     addresses.collect()
 }
 
+/// Each attempt is for a Pod of another name; what is wrong stays the same, and shall be told once.
+fn without_pod_name(message: &str) -> String {
+    match message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" is forbidden: ")) {
+        Some((_, why)) => format!("pods are forbidden: {why}"),
+        None => message.to_owned(),
+    }
+}
+
 /// What keeps edges from running, zone by zone, in the words of those who know.
 fn troubles(outcome: &Outcome, pods: &[EdgePod], deployments: &BTreeMap<String, Arc<Deployment>>) -> Vec<ZoneTrouble> {
     let empty = outcome.empty_zones.iter();
@@ -160,7 +179,7 @@ fn troubles(outcome: &Outcome, pods: &[EdgePod], deployments: &BTreeMap<String, 
         let failure = conditions.iter().find(|found| found.type_ == "ReplicaFailure" && found.status == "True")?;
         Some(ZoneTrouble {
             zone: deployment.labels().get(labels::ZONE)?.clone(),
-            text: failure.message.clone().unwrap_or_default(),
+            text: without_pod_name(failure.message.as_deref().unwrap_or_default()),
         })
     });
     let pods = pods.iter().filter(|pod| !pod.is_ready && !pod.is_deleting).filter_map(|pod| {
@@ -174,4 +193,18 @@ fn troubles(outcome: &Outcome, pods: &[EdgePod], deployments: &BTreeMap<String, 
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_pods_reads_the_same_for_each_of_them() {
+        let refused =
+            |pod| without_pod_name(&format!("pods \"shop-edge-a-{pod}\" is forbidden: exceeded quota: tight"));
+        assert_eq!(refused("x1"), "pods are forbidden: exceeded quota: tight");
+        assert_eq!(refused("x1"), refused("x2"));
+        assert_eq!(without_pod_name("no quota"), "no quota");
+    }
 }

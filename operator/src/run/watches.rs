@@ -25,7 +25,7 @@ use super::pods::EdgePod;
 use super::secrets::LinkSecret;
 use crate::distribution::gather::ObjectName;
 use crate::zones::NodeFacts;
-use crate::{labels, names};
+use crate::{labels, limits, names};
 
 /// What the watch of all ConfigMaps is called: it is one that readiness does not wait for.
 const CONFIG_MAP_VERSIONS: &str = "configmap versions";
@@ -45,91 +45,130 @@ pub enum Concerned {
 
 /// Starts every watch. They end when the set is dropped.
 pub fn start(operator: &Arc<Operator>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let ours = || Config::default().labels(&labels::managed());
-    watch::<Node>(operator, &mut tasks, ("nodes", Config::default()), |state, event| {
-        let changes = state.nodes.observe(map(event, |node| Some(NodeFacts::read(&node))));
-        if changes.is_empty() { Vec::new() } else { vec![Concerned::Everyone] }
-    });
-    watch::<Pod>(operator, &mut tasks, ("pods", ours()), |state, event| {
-        let changes = state.pods.observe(map(event, |pod| EdgePod::read(&pod)));
-        let pods = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
-        pods.map(|pod| Concerned::Pods(pod.distribution)).collect()
-    });
-    watch::<Service>(operator, &mut tasks, ("services", Config::default()), |state, event| {
-        let changes = state.services.observe(map(event, |service| Some(ServiceFacts::read(service))));
-        let users = changes.iter().flat_map(|change| state.users_of_service(&change.name));
-        let users: Vec<_> = users.map(Concerned::Objects).collect();
-        let of = |facts: ServiceFacts| facts.managed.as_ref().and_then(|Same(service)| distribution(service.as_ref()));
-        users.into_iter().chain(concerned(changes, of)).collect()
-    });
-    watch::<Deployment>(operator, &mut tasks, ("deployments", ours()), |state, event| {
-        concerned(keep(&mut state.deployments, event), |Same(object)| distribution(object.as_ref()))
-    });
-    watch::<PodDisruptionBudget>(operator, &mut tasks, ("poddisruptionbudgets", ours()), |state, event| {
-        concerned(keep(&mut state.budgets, event), |Same(object)| distribution(object.as_ref()))
-    });
-    watch::<ConfigMap>(operator, &mut tasks, ("configmaps", ours()), |state, event| {
-        let changes = state.boot_copies.observe(map(event, |object| BootFacts::read(&object)));
-        let namespaced = changes.into_iter().flat_map(|change| {
-            let namespace = change.name.namespace;
-            let facts = [change.before, change.after].into_iter().flatten();
-            facts.map(move |facts| ObjectName { namespace: namespace.clone(), name: facts.distribution })
-        });
-        namespaced.map(Concerned::Objects).collect()
-    });
-    watch::<PartialObjectMeta<ConfigMap>>(
-        operator,
-        &mut tasks,
-        (CONFIG_MAP_VERSIONS, Config::default()),
-        |state, event| {
-            // Of ConfigMaps that nobody refers to not even a version is kept.
-            let event = map(event, |object| object.resource_version());
-            let event = keep_if(event, |name| !state.users_of_config_map(name).is_empty());
-            let changes = state.config_maps.observe(event);
-            changes.iter().flat_map(|change| state.users_of_config_map(&change.name)).map(Concerned::Objects).collect()
-        },
-    );
+    let all = || Config::default().timeout(limits::WATCH_TIMEOUT_SECONDS);
+    let ours = || all().labels(&labels::managed());
     // Reading a Secret is allowed by this name only.
-    let link_secrets = Config::default().fields(&format!("metadata.name={}", names::LINK_SECRET));
-    watch::<Secret>(operator, &mut tasks, ("secrets", link_secrets), |state, event| {
-        let changes = state.link_secrets.observe(map(event, |secret| LinkSecret::read(&secret)));
-        changes.into_iter().map(|change| Concerned::LinkSecret(change.name.namespace)).collect()
-    });
-    tasks
+    let link_secrets = || all().fields(&format!("metadata.name={}", names::LINK_SECRET));
+    let mut watches = Watches { operator, tasks: JoinSet::new() };
+    watches.add::<Node>("nodes", all(), (nodes, |state| state.nodes.refuse()));
+    watches.add::<Pod>("pods", ours(), (pods, |state| state.pods.refuse()));
+    watches.add::<Service>("services", all(), (services, |state| state.services.refuse()));
+    watches.add::<Deployment>("deployments", ours(), (deployments, |state| state.deployments.refuse()));
+    watches.add::<PodDisruptionBudget>("poddisruptionbudgets", ours(), (budgets, |state| state.budgets.refuse()));
+    watches.add::<ConfigMap>("configmaps", ours(), (boot_copies, |state| state.boot_copies.refuse()));
+    let versions = (config_map_versions as Take<_>, (|state| state.config_maps.refuse()) as Refuse);
+    watches.add::<PartialObjectMeta<ConfigMap>>(CONFIG_MAP_VERSIONS, all(), versions);
+    watches.add::<Secret>("secrets", link_secrets(), (secrets, |state| state.link_secrets.refuse()));
+    watches.tasks
 }
 
-/// Follows one kind in all namespaces. `take` takes an event into the index and says who is concerned.
-fn watch<K>(
-    operator: &Arc<Operator>,
-    tasks: &mut JoinSet<()>,
-    (what, config): (&'static str, Config),
-    take: fn(&mut State, Event<K>) -> Vec<Concerned>,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let operator = Arc::clone(operator);
-    if what != CONFIG_MAP_VERSIONS {
-        operator.health.register(what);
-    }
-    tasks.spawn(async move {
-        let mut events = watcher(Api::<K>::all(operator.client.clone()), config).default_backoff().boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
-                    let concerned: BTreeSet<_> = take(&mut operator.index.state(), event).into_iter().collect();
-                    if is_complete {
-                        operator.watch_works(what);
+/// Takes an event into the index, and says who is concerned.
+type Take<K> = fn(&mut State, Event<K>) -> Vec<Concerned>;
+/// Notes in the index that there will be no events for now.
+type Refuse = fn(&mut State);
+
+fn nodes(state: &mut State, event: Event<Node>) -> Vec<Concerned> {
+    let changes = state.nodes.observe(map(event, |node| Some(NodeFacts::read(&node))));
+    if changes.is_empty() { Vec::new() } else { vec![Concerned::Everyone] }
+}
+
+fn pods(state: &mut State, event: Event<Pod>) -> Vec<Concerned> {
+    let changes = state.pods.observe(map(event, |pod| EdgePod::read(&pod)));
+    let pods = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
+    pods.map(|pod| Concerned::Pods(pod.distribution)).collect()
+}
+
+fn services(state: &mut State, event: Event<Service>) -> Vec<Concerned> {
+    let changes = state.services.observe(map(event, |service| Some(ServiceFacts::read(service))));
+    let users = changes.iter().flat_map(|change| state.users_of_service(&change.name));
+    let users: Vec<_> = users.map(Concerned::Objects).collect();
+    let of = |facts: ServiceFacts| facts.managed.as_ref().and_then(|Same(service)| distribution(service.as_ref()));
+    users.into_iter().chain(concerned(changes, of)).collect()
+}
+
+fn deployments(state: &mut State, event: Event<Deployment>) -> Vec<Concerned> {
+    concerned(keep(&mut state.deployments, event), |Same(object)| distribution(object.as_ref()))
+}
+
+fn budgets(state: &mut State, event: Event<PodDisruptionBudget>) -> Vec<Concerned> {
+    concerned(keep(&mut state.budgets, event), |Same(object)| distribution(object.as_ref()))
+}
+
+fn boot_copies(state: &mut State, event: Event<ConfigMap>) -> Vec<Concerned> {
+    let changes = state.boot_copies.observe(map(event, |object| BootFacts::read(&object)));
+    let namespaced = changes.into_iter().flat_map(|change| {
+        let namespace = change.name.namespace;
+        let facts = [change.before, change.after].into_iter().flatten();
+        facts.map(move |facts| ObjectName { namespace: namespace.clone(), name: facts.distribution })
+    });
+    namespaced.map(Concerned::Objects).collect()
+}
+
+/// Of ConfigMaps that nobody refers to not even a version is kept.
+fn config_map_versions(state: &mut State, event: Event<PartialObjectMeta<ConfigMap>>) -> Vec<Concerned> {
+    let event = map(event, |object| object.resource_version());
+    let event = keep_if(event, |name| !state.users_of_config_map(name).is_empty());
+    let changes = state.config_maps.observe(event);
+    changes.iter().flat_map(|change| state.users_of_config_map(&change.name)).map(Concerned::Objects).collect()
+}
+
+fn secrets(state: &mut State, event: Event<Secret>) -> Vec<Concerned> {
+    let changes = state.link_secrets.observe(map(event, |secret| LinkSecret::read(&secret)));
+    changes.into_iter().map(|change| Concerned::LinkSecret(change.name.namespace)).collect()
+}
+
+/// The watches that are started.
+struct Watches<'a> {
+    operator: &'a Arc<Operator>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches<'_> {
+    /// Follows one kind in all namespaces.
+    fn add<K>(&mut self, what: &'static str, config: Config, (take, refuse): (Take<K>, Refuse))
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let operator = Arc::clone(self.operator);
+        if what != CONFIG_MAP_VERSIONS {
+            operator.health.register(what);
+        }
+        self.tasks.spawn(async move {
+            let mut events = watcher(Api::<K>::all(operator.client.clone()), config).default_backoff().boxed();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
+                        let concerned: BTreeSet<_> = take(&mut operator.index.state(), event).into_iter().collect();
+                        if is_complete {
+                            operator.watch_works(what);
+                        }
+                        for concerned in concerned {
+                            operator.look_again(concerned).await;
+                        }
                     }
-                    for concerned in concerned {
-                        operator.look_again(concerned).await;
+                    Err(error) => {
+                        operator.watch_failed(what, &error);
+                        if is_refusal(&error) {
+                            refuse(&mut operator.index.state());
+                            operator.synced.notify_waiters();
+                        }
                     }
                 }
-                Err(error) => operator.watch_failed(what, &error),
             }
-        }
-    });
+        });
+    }
+}
+
+/// A permission is missing, or there is no such kind: it may stay so for ever, unlike an API server that is away.
+fn is_refusal(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
+        watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    [http::StatusCode::FORBIDDEN, http::StatusCode::NOT_FOUND].iter().any(|code| status.code == code.as_u16())
 }
 
 fn map<K: Resource, F>(event: Event<K>, facts: impl Fn(K) -> Option<F>) -> Event<(ObjectName, Option<F>)> {

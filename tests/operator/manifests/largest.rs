@@ -94,13 +94,13 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
     let object = largest(origin.address, true);
     let (full, short) = shortest_share(&object);
     assert!(short.is_empty(), "{short:#?}");
-    println!("{} bytes, {full} full lists", object.to_string().len());
+    eprintln!("{} bytes, {full} full lists", object.to_string().len());
     let dry_run = ["apply", "--server-side", "--dry-run=server", "-n", &namespace, "-f", "-"];
     plane.kubectl_reading(&object.to_string(), &dry_run).await.ok();
     // The API server needs seconds for each write of such an object, and more when it is busy. What has to be shown of
     // the operator and of edges, this one shows as well.
     let object = largest(origin.address, false);
-    println!("{} bytes are served", object.to_string().len());
+    eprintln!("{} bytes are served", object.to_string().len());
     apply(&plane, &namespace, &object.to_string()).await;
     let kubelet = PlayedKubelet::start(&plane, &namespace, Play::Edges);
     // One after another, which takes a busy API server a while: each part has the patience of a whole.
@@ -116,7 +116,7 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
     let boot: Api<ConfigMap> = Api::namespaced(plane.client().await, &namespace);
     let boot = boot.get("largest-edge-boot").await.unwrap();
     let config = &boot.data.unwrap()["config.json"];
-    println!("the boot copy has {} bytes", config.len());
+    eprintln!("the boot copy has {} bytes", config.len());
     // The one zone with a node has an edge; the other 127 wait for nodes.
     wait_until("the edge serves it", async || {
         let object = api.get("largest").await.map_err(|error| error.to_string())?;

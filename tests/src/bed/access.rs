@@ -136,6 +136,18 @@ impl Access {
         name
     }
 
+    /// Removes what other tests have left, as far as it could act on the next one. Their namespaces go in the background.
+    pub(super) async fn clear(&self) {
+        let has_distributions = self.kubectl(&["get", "crd", "distributions.proxima.dev"]).await.status.success();
+        if has_distributions {
+            self.kubectl(&["delete", "distributions.proxima.dev", "--all", "--all-namespaces"]).await.ok();
+        }
+        let namespaces = ["delete", "namespaces", "-l", &format!("{OWN}=true"), "--wait=false"];
+        self.kubectl(&namespaces).await.ok();
+        self.kubectl(&["delete", "deployments,replicasets", "--all", "--all-namespaces"]).await.ok();
+        self.kubectl(&["delete", "pods", "--all", "--all-namespaces", "--grace-period=0", "--force"]).await.ok();
+    }
+
     /// A kubeconfig with the rights of a service account, by a token as a pod gets one.
     pub async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let token = self.kubectl(&["create", "token", name, "-n", namespace, "--duration", "24h"]).await.ok();

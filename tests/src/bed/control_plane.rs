@@ -6,10 +6,10 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OnceCell, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OnceCell, RwLock};
 
-use super::access::OWN;
 use super::supervisor::{self, Supervisor};
+use super::turn::Turn;
 use super::{Access, AuditEvent, AuditMark, audit};
 
 /// How often another port is tried when somebody took the one that was free.
@@ -21,15 +21,6 @@ pub struct ControlPlane {
     running: Arc<Supervisor>,
     #[expect(dead_code, reason = "held for as long as the test uses the control plane")]
     turn: Turn,
-}
-
-/// Who else uses the same control plane meanwhile.
-enum Turn {
-    Nobody,
-    #[expect(dead_code, reason = "released when dropped")]
-    Others(OwnedRwLockReadGuard<()>),
-    #[expect(dead_code, reason = "released when dropped")]
-    NobodyForNow(OwnedRwLockWriteGuard<()>),
 }
 
 /// The control plane that the tests of one process share; it ends with the process.
@@ -47,24 +38,23 @@ async fn shared() -> &'static Shared {
 impl ControlPlane {
     /// One of its own.
     pub fn start() -> Self {
-        Self::over(Arc::new(start()), Turn::Nobody)
+        Self::over(Arc::new(start()), Turn::Own)
     }
 
     /// The shared one, together with other tests. For what stays within a namespace: no nodes, and no operator, which
     /// would act on the objects of every test.
     pub async fn shared() -> Self {
         let shared = shared().await;
-        let turn = Arc::clone(&shared.turns).read_owned().await;
-        Self::over(Arc::clone(&shared.running), Turn::Others(turn))
+        Self::over(Arc::clone(&shared.running), Turn::with_others(&shared.turns).await)
     }
 
     /// The shared one for this test alone until it is dropped, without nodes, Distributions or namespaces of the tests
     /// before.
     pub async fn exclusive() -> Self {
         let shared = shared().await;
-        let turn = Arc::clone(&shared.turns).write_owned().await;
-        let plane = Self::over(Arc::clone(&shared.running), Turn::NobodyForNow(turn));
+        let plane = Self::over(Arc::clone(&shared.running), Turn::alone(&shared.turns).await);
         plane.clear().await;
+        plane.kubectl(&["delete", "nodes", "--all"]).await.ok();
         plane
     }
 
@@ -72,19 +62,6 @@ impl ControlPlane {
         let folder = running.folder().to_owned();
         let access = Access::new(folder.join("kubeconfig"), programs().join("kubectl"), folder);
         Self { access, running, turn }
-    }
-
-    /// Removes what other tests have left, as far as it could act on this one. Their namespaces go in the background.
-    async fn clear(&self) {
-        let has_distributions = self.kubectl(&["get", "crd", "distributions.proxima.dev"]).await.status.success();
-        if has_distributions {
-            self.kubectl(&["delete", "distributions.proxima.dev", "--all", "--all-namespaces"]).await.ok();
-        }
-        let namespaces = ["delete", "namespaces", "-l", &format!("{OWN}=true"), "--wait=false"];
-        self.kubectl(&namespaces).await.ok();
-        self.kubectl(&["delete", "deployments,replicasets", "--all", "--all-namespaces"]).await.ok();
-        self.kubectl(&["delete", "pods", "--all", "--all-namespaces", "--grace-period=0", "--force"]).await.ok();
-        self.kubectl(&["delete", "nodes", "--all"]).await.ok();
     }
 
     /// A place in the audit log, after all that has been answered so far.
@@ -119,8 +96,12 @@ impl Drop for ControlPlane {
     }
 }
 
-fn programs() -> PathBuf {
-    supervisor::build("control-plane")
+/// Where the programs are: named by the variable that tests of controllers use for them, when all are there, else built.
+pub(super) fn programs() -> PathBuf {
+    let all = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let assets = assets.filter(|folder| all.iter().all(|program| folder.join(program).exists()));
+    assets.unwrap_or_else(|| supervisor::build("control-plane"))
 }
 
 fn start() -> Supervisor {
@@ -129,7 +110,7 @@ fn start() -> Supervisor {
     for _ in 0..ATTEMPTS {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("loopback has a free port").port().to_string();
-        let arguments = ["--port", &port, "--bin", &programs.to_string_lossy()];
+        let arguments = ["%", "--port", &port, "--bin", &programs.to_string_lossy()];
         match Supervisor::start("control-plane", &arguments) {
             Ok(running) => return running,
             Err(error) if error.contains("address already in use") => said = error,

@@ -16,8 +16,11 @@ use crate::wait::wait_until;
 pub const EDGE_IMAGE: &str = "proxima.test/edge:dev";
 /// Name of its service account.
 const ACCOUNT: &str = "proxima-operator";
-/// What its service account may do.
-const RIGHTS: &str = include_str!("operator-rights.yaml");
+/// The namespace that [`INSTALL`] is written for.
+const INSTALL_NAMESPACE: &str = "proxima-system";
+/// What users install without Helm. Its service account and rights are used as they are, so that every suite shows that
+/// they are enough.
+const INSTALL: &str = include_str!("../../../charts/install.yaml");
 
 /// A running operator.
 pub struct Operator {
@@ -42,13 +45,37 @@ fn binary() -> PathBuf {
     process::binary("PROXIMA_OPERATOR_BIN", "proxima-operator")
 }
 
+/// Service account and rights of the operator in this namespace.
+fn rights(namespace: &str) -> String {
+    let mut objects = Vec::new();
+    let documents: Vec<Value> = serde_yaml::from_multiple(INSTALL).expect("the installation is YAML");
+    for mut object in documents {
+        match object["kind"].as_str() {
+            Some("ServiceAccount" | "ClusterRole" | "Role" | "RoleBinding") => {}
+            // One for each operator of a test, where others would take the subject away.
+            Some("ClusterRoleBinding") => object["metadata"]["name"] = format!("{ACCOUNT}-{namespace}").into(),
+            _ => continue,
+        }
+        let text = object.to_string().replace(&format!("\"{INSTALL_NAMESPACE}\""), &format!("\"{namespace}\""));
+        objects.push(text);
+    }
+    assert!(objects.len() >= 5, "the installation has an account and its rights: {objects:?}");
+    objects.join("\n---\n")
+}
+
 impl Operator {
     /// Installs it as a chart would (CustomResourceDefinitions, namespace, service account, rights) and starts it.
     pub async fn start(access: &Access, flags: &[&str]) -> Self {
+        let namespace = Self::install(access).await;
+        Self::start_in(access, &namespace, flags).await
+    }
+
+    /// Installs it without starting it; returns its namespace.
+    pub async fn install(access: &Access) -> String {
         access.apply_crds().await;
         let namespace = access.namespace("operator").await;
-        access.apply(&RIGHTS.replace("NAMESPACE", &namespace)).await;
-        Self::start_in(access, &namespace, flags).await
+        access.apply(&rights(&namespace)).await;
+        namespace
     }
 
     /// Starts one more in a namespace where it is installed.

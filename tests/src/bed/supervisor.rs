@@ -17,14 +17,17 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts a script in a folder of its own and returns when it is ready, or what it said before it failed. Blocks, but
+    /// Starts a script (`%` in its arguments is a folder of its own) and returns when it is ready, or what it said before it failed. Blocks, but
     /// not for ever: the script's own waits are bounded.
-    pub(super) fn start<S: AsRef<OsStr>>(script: &str, arguments: &[S]) -> Result<Self, String> {
+    pub(super) fn start(script: &str, arguments: &[&str]) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("proxima-bed-").tempdir().expect("a temporary folder can be made");
         let folder = folder.keep();
         let mut command = Command::new(scripts().join(script));
         // A group of its own: an interrupt from the keyboard is for the test, whose end is what the script waits for.
-        command.args(arguments).arg(&folder).process_group(0);
+        for argument in arguments {
+            command.arg(if *argument == "%" { folder.as_os_str() } else { OsStr::new(argument) });
+        }
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{script}: {error}"))?;
         let mut stderr = child.stderr.take().expect("stderr is piped");
