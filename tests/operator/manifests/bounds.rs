@@ -110,7 +110,7 @@ async fn one_step_beyond_every_bound_of_the_schema_is_refused() {
     dry_run.create(&object).await.unwrap();
     let mut breaches = Vec::new();
     schema::walk(&object, &mut |place, value, schema| breaches.extend(breaches_at(&object, place, value, schema)));
-    println!("{} objects, each with one bound broken", breaches.len());
+    eprintln!("{} objects, each with one bound broken", breaches.len());
     assert!(breaches.len() > 200, "{} bounds", breaches.len());
     let answers =
         futures::stream::iter(breaches).map(async |breach| (dry_run.create(&breach.object).await, breach.says));

@@ -76,7 +76,7 @@ async fn examples_are_accepted_for_real_and_their_edges_are_ready() {
             until(&api, name, 1, "Accepted=True Valid").await;
             until(&api, name, 1, expected(object)).await;
             let seen = until(&api, name, 1, "Deployed=True EdgesCurrent").await;
-            println!("{file}: {name}: {} edges", seen.status.unwrap().edges.unwrap());
+            eprintln!("{file}: {name}: {} edges", seen.status.unwrap().edges.unwrap());
             plane.kubectl(&["delete", "distribution", name, "-n", &namespace]).await.ok();
         }
     }

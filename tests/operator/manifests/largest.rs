@@ -16,8 +16,9 @@ use super::bounds::numbered;
 use super::schema::{self, Place};
 use super::{apply, certificate, distributions, service, until};
 
-/// An object in which every list and mapping is as long as it may be.
-fn largest(origin: SocketAddr) -> Value {
+/// An object in which every list and mapping is as long as it may be; lists within items of lists in `all` of them, or in
+/// the first.
+fn largest(origin: SocketAddr, all: bool) -> Value {
     let mut object = schema::everything("largest");
     let http = &mut object["spec"]["origins"][0]["http"];
     http["host"] = json!(origin.ip());
@@ -25,16 +26,16 @@ fn largest(origin: SocketAddr) -> Value {
     http["protocolPolicy"] = json!("MatchViewer");
     // A node of the test has no labels, and one authority serves all.
     object["spec"]["edge"]["tolerations"][0] = json!({"key": "edge", "operator": "Exists"});
-    lengthened(&object, &schema::distribution()["properties"]["spec"])
+    lengthened(&object, &schema::distribution()["properties"]["spec"], all)
 }
 
-fn lengthened(object: &Value, schema: &Value) -> Value {
+fn lengthened(object: &Value, schema: &Value, all: bool) -> Value {
     let mut object = object.clone();
-    object["spec"] = lengthen(&object["spec"], schema);
+    object["spec"] = lengthen(&object["spec"], schema, all);
     object
 }
 
-fn lengthen(value: &Value, schema: &Value) -> Value {
+fn lengthen(value: &Value, schema: &Value, all: bool) -> Value {
     match value {
         Value::Object(members) if schema["maxProperties"].is_number() => {
             let most = schema["maxProperties"].as_u64().unwrap();
@@ -43,14 +44,15 @@ fn lengthen(value: &Value, schema: &Value) -> Value {
         }
         Value::Object(members) => {
             let long =
-                |(name, member): (&String, &Value)| (name.clone(), lengthen(member, &schema["properties"][name]));
+                |(name, member): (&String, &Value)| (name.clone(), lengthen(member, &schema["properties"][name], all));
             Value::Object(members.iter().map(long).collect::<Map<_, _>>())
         }
         Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| lengthen(item, &schema["items"])).collect();
+            let long: Vec<_> = items.iter().map(|item| lengthen(item, &schema["items"], all)).collect();
             let most = schema["maxItems"].as_u64().unwrap() as usize;
-            let more = (items.len()..most).map(|index| numbered(&items[index % items.len()], index));
-            Value::Array(items.iter().cloned().chain(more).collect())
+            let like = if all { &long } else { items };
+            let more = (long.len()..most).map(|index| numbered(&like[index % like.len()], index));
+            Value::Array(long.iter().cloned().chain(more).collect())
         }
         other => other.clone(),
     }
@@ -89,10 +91,16 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
         "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000,
     });
     apply(&plane, &namespace, &format!("{authority}\n---\n{}\n---\n{class}", service("api", 80))).await;
-    let object = largest(origin.address);
+    let object = largest(origin.address, true);
     let (full, short) = shortest_share(&object);
     assert!(short.is_empty(), "{short:#?}");
-    println!("{} bytes, {full} full lists", object.to_string().len());
+    eprintln!("{} bytes, {full} full lists", object.to_string().len());
+    let dry_run = ["apply", "--server-side", "--dry-run=server", "-n", &namespace, "-f", "-"];
+    plane.kubectl_reading(&object.to_string(), &dry_run).await.ok();
+    // The API server needs seconds for each write of such an object, and more when it is busy. What has to be shown of
+    // the operator and of edges, this one shows as well.
+    let object = largest(origin.address, false);
+    eprintln!("{} bytes are served", object.to_string().len());
     apply(&plane, &namespace, &object.to_string()).await;
     let kubelet = PlayedKubelet::start(&plane, &namespace, Play::Edges);
     // One after another, which takes a busy API server a while: each part has the patience of a whole.
@@ -108,7 +116,7 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
     let boot: Api<ConfigMap> = Api::namespaced(plane.client().await, &namespace);
     let boot = boot.get("largest-edge-boot").await.unwrap();
     let config = &boot.data.unwrap()["config.json"];
-    println!("the boot copy has {} bytes", config.len());
+    eprintln!("the boot copy has {} bytes", config.len());
     // The one zone with a node has an edge; the other 127 wait for nodes.
     wait_until("the edge serves it", async || {
         let object = api.get("largest").await.map_err(|error| error.to_string())?;

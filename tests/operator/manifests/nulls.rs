@@ -37,7 +37,7 @@ async fn null_in_an_optional_field_means_that_it_is_absent() {
         // Without some fields the object is wrong, such as without both arms of a union. Then it must be as wrong.
         assert_eq!(null, absent, "{place}");
     }
-    println!("{} fields", places.len());
+    eprintln!("{} fields", places.len());
 
     // Once with all the mappings and lists that hold optional fields, and once without.
     let (inner, all) = as_many_as_possible(&dry_run, object, &places).await;
