@@ -378,3 +378,12 @@ fn no_message_is_longer_than_people_read() {
         assert!(message.len() < 2_000, "{} bytes", message.len());
     }
 }
+
+#[test]
+fn a_revision_outlives_the_configuration_that_it_was_of() {
+    let wanted = envelope(7);
+    let before = status(&observed(&wanted, &[], &[]), None, at(0));
+    let lost = Observed { wanted: None, ..observed(&wanted, &[], &[]) };
+    assert_eq!(status(&lost, Some(&before), at(1)).revision.as_deref(), Some("7"));
+    assert_eq!(status(&lost, None, at(1)).revision, None);
+}
