@@ -453,11 +453,7 @@ impl Operator {
         let _ = self.distributions.wait_until_ready().await;
         let mut backoff = Backoff::new(limits::RECONCILE_RETRY_MIN, limits::RECONCILE_RETRY_MAX);
         loop {
-            let unused = {
-                let state = self.index.state();
-                let in_use = state.distributions.all().map(|(name, _)| name.namespace.clone()).collect();
-                state.unused_link_secrets(&in_use)
-            };
+            let unused = self.index.state().unused_link_secrets();
             let mut failed = false;
             for namespace in unused {
                 if let Err(error) = self.secrets.remove(&namespace).await {
