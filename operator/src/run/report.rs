@@ -81,7 +81,8 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     for note in transitions(previous.as_ref(), &current) {
         operator.events.publish(&object.object_ref(&operator.resource), note);
     }
-    operator.written.all().insert(name, Record { uid, status: current, at: clock::instant() });
+    operator.written.all().insert(name.clone(), Record { uid, status: current, at: clock::instant() });
+    operator.forget_if_gone(&name);
     Ok(Action::await_change())
 }
 
