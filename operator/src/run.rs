@@ -19,6 +19,7 @@ pub mod facts;
 pub mod gather;
 pub mod hub;
 pub mod index;
+pub mod judgements;
 pub mod metrics;
 pub mod outcome;
 pub mod placement;
@@ -56,6 +57,7 @@ use self::admin::Health;
 use self::events::Events;
 use self::hub::{Hub, News};
 use self::index::Index;
+use self::judgements::Judgements;
 use self::metrics::Metrics;
 use self::outcome::Outcomes;
 use self::placement::{Backoffs, Placements};
@@ -121,6 +123,8 @@ pub struct Operator {
     pub operator_pin: String,
     /// What reconciling made of each Distribution.
     pub outcomes: Outcomes,
+    /// How each Distribution was judged.
+    pub judgements: Judgements,
     /// What was written as status.
     pub written: Written,
     /// Which zones each Distribution has.
@@ -204,6 +208,7 @@ async fn work(settings: RunSettings) -> Result<(), Error> {
         operator_pin,
         hub,
         outcomes: Outcomes::default(),
+        judgements: Judgements::default(),
         written: Written::default(),
         placements: Placements::new(settings.zone_grace),
         backoffs: Backoffs::default(),
@@ -290,6 +295,7 @@ async fn timed_reconcile(
     if result.is_ok() {
         operator.backoffs.forget(&name);
     }
+    operator.forget_if_gone(&name);
     result
 }
 
@@ -415,7 +421,6 @@ impl Operator {
             let changes = state.distributions.observe(event);
             // An object of the same name but another uid is another Distribution.
             let gone: Vec<_> = changes.into_iter().filter(|change| change.before.is_some()).map(|c| c.name).collect();
-            gone.iter().for_each(|name| drop(state.references.remove(name)));
             (gone, state.distributions.all().count())
         };
         self.metrics.set_distributions(count);
@@ -424,13 +429,29 @@ impl Operator {
         }
         for name in gone {
             tracing::info!(object = %name, "deleted");
-            self.hub.forget(&name);
-            self.outcomes.forget(&name);
-            self.written.forget(&name);
-            self.placements.forget(&name);
-            self.backoffs.forget(&name);
+            self.forget(&name);
             // Nobody waits for the tidier but itself: it looks at what is, and one call is as good as many.
             self.untidy.notify_one();
+        }
+    }
+
+    /// Drops all that is remembered of a Distribution.
+    fn forget(&self, name: &ObjectName) {
+        self.index.state().references.remove(name);
+        self.hub.forget(name);
+        self.outcomes.forget(name);
+        self.judgements.forget(name);
+        self.written.forget(name);
+        self.placements.forget(name);
+        self.backoffs.forget(name);
+    }
+
+    /// To be called after work on a Distribution: one that went meanwhile was forgotten then, and what was noted since
+    /// would stay for ever.
+    pub fn forget_if_gone(&self, name: &ObjectName) {
+        let is_gone = self.index.state().distributions.get(name).is_none();
+        if is_gone {
+            self.forget(name);
         }
     }
 
@@ -453,11 +474,7 @@ impl Operator {
         let _ = self.distributions.wait_until_ready().await;
         let mut backoff = Backoff::new(limits::RECONCILE_RETRY_MIN, limits::RECONCILE_RETRY_MAX);
         loop {
-            let unused = {
-                let state = self.index.state();
-                let in_use = state.distributions.all().map(|(name, _)| name.namespace.clone()).collect();
-                state.unused_link_secrets(&in_use)
-            };
+            let unused = self.index.state().unused_link_secrets();
             let mut failed = false;
             for namespace in unused {
                 if let Err(error) = self.secrets.remove(&namespace).await {

@@ -146,7 +146,11 @@ pub fn status(observed: &Observed<'_>, previous: Option<&DistributionStatus>, no
     DistributionStatus {
         observed_generation: Some(observed.generation),
         conditions: conditions.collect(),
-        revision: observed.wanted.map(|wanted| wanted.revision.to_string()),
+        // The counter goes on above it when the boot copy is lost, so it is not forgotten for want of one.
+        revision: observed
+            .wanted
+            .map(|wanted| wanted.revision.to_string())
+            .or_else(|| previous.and_then(|previous| previous.revision.clone())),
         domain_name: observed.domain_name.clone(),
         addresses: observed.addresses.clone(),
         edges: Some(edges),

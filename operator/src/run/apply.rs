@@ -132,7 +132,6 @@ pub async fn apply(
 enum Made<K> {
     Created(K),
     WasThere(K),
-    WasThereAndIsGone,
 }
 
 /// Applies the children of one Distribution.
@@ -192,8 +191,6 @@ impl Applying<'_> {
                 }
                 // The watch has not told of it yet, or never will since it is not ours.
                 Made::WasThere(found) => Arc::new(found),
-                // Its event leads here again.
-                Made::WasThereAndIsGone => return Ok(()),
             },
         };
         if owner(found.as_ref()).as_deref() != Some(self.uid) {
@@ -218,7 +215,8 @@ impl Applying<'_> {
             Ok(created) => Ok(Made::Created(created)),
             Err(error) if error.cause().is_conflict() => {
                 let found = request(format!("get {} {name}", K::KIND), api.get_opt(&name)).await?;
-                Ok(found.map_or(Made::WasThereAndIsGone, Made::WasThere))
+                // If it went in between, the attempt has failed: nobody tells of the end of what was not ours.
+                found.map(Made::WasThere).ok_or(error)
             }
             Err(error) => Err(error),
         }
@@ -255,19 +253,18 @@ impl Applying<'_> {
     async fn boot_copy(&self, desired: &ClusterDesired, gathered: &GatheredObject) -> Result<Envelope, ApplyError> {
         let key = ObjectName { namespace: self.name.namespace.clone(), name: names::boot_copy(&self.name.name) };
         let mut found = self.known_boot_copy(&key).await?;
+        let hub = &self.operator.hub;
+        let published = hub.published(self.name).filter(|published| published.uid == self.uid);
+        let known = [published.map(|published| published.revision), hub.highest_revision(self.name, self.uid)];
+        let elsewhere = known.into_iter().flatten().fold(gathered.revision, u64::max);
         for _ in 0..SWAPS {
             if let Some(facts) = found.as_ref().filter(|facts| facts.owner.as_deref() != Some(self.uid)) {
                 return Err(ApplyError::Taken(conflict("ConfigMap", &key.name, facts.owner.is_some())));
             }
-            let content = found.as_ref().and_then(|facts| facts.content.as_ref());
-            let content = content.filter(|content| content.uid == self.uid);
-            if let Some(content) = content.filter(|content| content.hash == desired.hash) {
-                return Ok(self.envelope(desired, gathered.generation, content.revision));
-            }
-            // The copy may be lost: whatever has the highest number was there last.
-            let of_edges = self.operator.hub.highest_revision(self.name, self.uid);
-            let known = [content.map(|content| content.revision), Some(gathered.revision), of_edges];
-            let revision = known.into_iter().flatten().max().unwrap_or_default() + 1;
+            let revision = match turn(found.as_ref(), self.uid, &desired.hash, elsewhere) {
+                Turn::Stands(revision) => return Ok(self.envelope(desired, gathered.generation, revision)),
+                Turn::Next(revision) => revision,
+            };
             let envelope = self.envelope(desired, gathered.generation, revision);
             let config_map = boot_config::config_map(self.name, &desired.owner, &envelope);
             if self.swap(&key, found.as_ref(), config_map).await? {
@@ -344,6 +341,28 @@ impl Applying<'_> {
     }
 }
 
+/// The place of a configuration in history.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// The boot copy has it, under this revision.
+    Stands(u64),
+    /// It is a new one, and gets this revision.
+    Next(u64),
+}
+
+/// `elsewhere` is the highest revision that anybody but the boot copy knows of. The copy may be lost, older than what
+/// was written last, or put back by hand: a revision never goes back, since edges refuse that.
+fn turn(found: Option<&BootFacts>, uid: &str, hash: &str, elsewhere: u64) -> Turn {
+    let of_copy = found.and_then(|facts| facts.revision).unwrap_or_default();
+    let content = found.and_then(|facts| facts.content.as_ref());
+    let has_it = content.is_some_and(|content| content.uid == uid && content.hash == hash);
+    if has_it && of_copy >= elsewhere {
+        return Turn::Stands(of_copy);
+    }
+    // Only a copy that was edited by hand has the highest number there is.
+    Turn::Next(of_copy.max(elsewhere).saturating_add(1))
+}
+
 fn plain<K: Child>(object: &K) -> serde_json::Value {
     serde_json::to_value(object).expect("objects of Kubernetes are plain data")
 }
@@ -364,4 +383,44 @@ fn conflict(kind: &str, name: &str, is_predecessors: bool) -> Refused {
          Distribution another name"
     );
     Refused { reason: Reason::ChildConflict, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::index::BootContent;
+
+    fn copy(revision: Option<u64>, content: Option<(&str, &str)>) -> BootFacts {
+        BootFacts {
+            uid: "c".to_owned(),
+            resource_version: "1".to_owned(),
+            owner: Some("u".to_owned()),
+            distribution: "shop".to_owned(),
+            revision,
+            content: content.map(|(uid, hash)| BootContent { uid: uid.to_owned(), hash: hash.to_owned() }),
+        }
+    }
+
+    #[test]
+    fn a_revision_is_raised_for_new_content_and_never_goes_back() {
+        use Turn::{Next, Stands};
+        let ours = |revision| Some(copy(Some(revision), Some(("u", "h"))));
+        for (found, elsewhere, expected) in [
+            (None, 0, Next(1)),
+            (ours(3), 3, Stands(3)),
+            (ours(3), 0, Stands(3)),
+            (Some(copy(Some(3), Some(("u", "old")))), 3, Next(4)),
+            // The copy is lost, spoiled, or another Distribution's.
+            (None, 7, Next(8)),
+            (Some(copy(Some(3), None)), 0, Next(4)),
+            (Some(copy(None, None)), 7, Next(8)),
+            (Some(copy(Some(3), Some(("v", "h")))), 0, Next(4)),
+            // What is known of the copy is older than what was published since, or somebody put an old one back.
+            (ours(1), 2, Next(3)),
+            // Somebody wrote the highest number into it.
+            (Some(copy(Some(u64::MAX), Some(("u", "old")))), 7, Next(u64::MAX)),
+        ] {
+            assert_eq!(turn(found.as_ref(), "u", "h", elsewhere), expected, "{found:?} {elsewhere}");
+        }
+    }
 }

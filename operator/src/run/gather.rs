@@ -120,3 +120,36 @@ pub fn status(object: &DynamicObject) -> Option<DistributionStatus> {
 pub fn name_of(object: &Arc<DynamicObject>) -> ObjectName {
     ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A Distribution of namespace `web`.
+    pub(in crate::run) fn gathered(name: &str, generation: i64) -> GatheredObject {
+        let value = json!({
+            "apiVersion": API_VERSION,
+            "kind": "Distribution",
+            "metadata": {"name": name, "namespace": "web", "uid": "u", "generation": generation},
+            "spec": {
+                "origins": [{"name": "site", "service": {"name": "site", "port": 80}}],
+                "defaultCacheBehavior": {"targetOrigin": "site"},
+            },
+        });
+        let service = ServiceName { namespace: "web".to_owned(), name: "site".to_owned() };
+        let facts = ServiceFacts { ports: vec![80], external_name: false };
+        let settings = Settings {
+            cluster_domain: "cluster.local".to_owned(),
+            services: Services::Cluster([(service, facts)].into()),
+            ca_bundles: BTreeMap::new(),
+            addresses: Vec::new(),
+        };
+        GatheredObject {
+            name: ObjectName { namespace: "web".to_owned(), name: name.to_owned() },
+            uid: "u".to_owned(),
+            generation,
+            revision: 0,
+            document: Arc::new(Gathered { source: Source::default(), value, text: String::new(), settings }),
+        }
+    }
+}

@@ -86,7 +86,9 @@ pub struct BootFacts {
     pub owner: Option<String>,
     /// The Distribution that its label names.
     pub distribution: String,
-    /// Uid, revision and generation in it, and the hash of what is in it; absent when it cannot be read.
+    /// The revision in it, also where the rest cannot be used.
+    pub revision: Option<u64>,
+    /// Whose configuration is in it, and its hash; absent when it cannot be read.
     pub content: Option<BootContent>,
 }
 
@@ -95,8 +97,6 @@ pub struct BootFacts {
 pub struct BootContent {
     /// Uid of the Distribution.
     pub uid: String,
-    /// Its revision.
-    pub revision: u64,
     /// Hash of the configuration that is really in it.
     pub hash: String,
 }
@@ -184,7 +184,12 @@ impl State {
     }
 
     /// Namespaces with a link Secret of ours that no Distribution needs any more.
-    pub fn unused_link_secrets(&self, in_use: &BTreeSet<String>) -> Vec<String> {
+    pub fn unused_link_secrets(&self) -> Vec<String> {
+        // Before all Distributions are known, one that is not known may be there.
+        if !self.distributions.is_synced() {
+            return Vec::new();
+        }
+        let in_use: BTreeSet<_> = self.distributions.all().map(|(name, _)| &name.namespace).collect();
         let unused =
             self.link_secrets.all().filter(|(name, secret)| secret.is_ours && !in_use.contains(&name.namespace));
         unused.map(|(name, _)| name.namespace.clone()).collect()
@@ -221,16 +226,20 @@ impl ServiceFacts {
 impl BootFacts {
     /// What matters of a ConfigMap, if it is a boot copy.
     pub fn read(config_map: &ConfigMap) -> Option<Self> {
+        let envelope = boot_config::read(config_map);
         Some(Self {
             uid: config_map.uid()?,
             resource_version: config_map.resource_version()?,
             owner: owner(config_map),
+            revision: match &envelope {
+                Some(envelope) => Some(envelope.revision),
+                None => boot_config::revision(config_map),
+            },
             distribution: config_map.labels().get(labels::DISTRIBUTION)?.clone(),
-            content: boot_config::read(config_map).map(|envelope| BootContent {
+            content: envelope.map(|envelope| BootContent {
                 // Whatever the copy claims: edges compare with what is in it.
                 hash: proxima_edge_core::link::content_hash(&envelope.config),
                 uid: envelope.uid,
-                revision: envelope.revision,
             }),
         })
     }
@@ -240,4 +249,31 @@ impl BootFacts {
 pub fn owner<K: Resource>(object: &K) -> Option<String> {
     let owners = object.meta().owner_references.iter().flatten();
     owners.into_iter().find(|owner| owner.kind == "Distribution").map(|owner| owner.uid.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn name(namespace: &str, name: &str) -> ObjectName {
+        ObjectName { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn no_link_secret_is_unused_before_all_distributions_are_known() {
+        let mut state = State::default();
+        let ours = LinkSecret { uid: "u".to_owned(), server_pin: String::new(), operator_pins: vec![], is_ours: true };
+        for namespace in ["empty", "web"] {
+            state.link_secrets.note(name(namespace, names::LINK_SECRET), ours.clone());
+        }
+        let theirs = LinkSecret { is_ours: false, ..ours };
+        state.link_secrets.note(name("foreign", names::LINK_SECRET), theirs);
+        assert_eq!(state.unused_link_secrets(), Vec::<String>::new());
+        state.distributions.observe(Event::Init);
+        state.distributions.observe(Event::InitApply((name("web", "shop"), Some("u".to_owned()))));
+        state.distributions.observe(Event::InitDone);
+        assert_eq!(state.unused_link_secrets(), ["empty"]);
+    }
 }

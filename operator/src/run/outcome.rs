@@ -8,7 +8,7 @@ use proxima_edge_core::link::Envelope;
 
 use super::apply::ApplyError;
 use super::gather::GatheredObject;
-use super::request::RequestError;
+use super::reconcile;
 use crate::distribution::build::DesiredZone;
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
@@ -81,10 +81,12 @@ impl Outcomes {
         all.insert(name, (outcome, since.unwrap_or(now)));
     }
 
-    /// After applying failed: what was made before stands, and why no more was made.
+    /// After applying failed: what was made before stands, and why no more was made. The generation was judged, and is
+    /// a valid one.
     pub fn standing(&self, gathered: &GatheredObject, error: &ApplyError) -> Outcome {
         let before = self.get(&gathered.name).map(|(outcome, _)| outcome).filter(|before| before.uid == gathered.uid);
         let before = before.unwrap_or_else(|| Outcome::of(gathered));
+        let before = Outcome { generation: gathered.generation, problems: Vec::new(), ..before };
         match error {
             ApplyError::Taken(conflict) => {
                 Outcome { conflicts: vec![conflict.clone()], failures: Vec::new(), ..before }
@@ -93,8 +95,8 @@ impl Outcomes {
         }
     }
 
-    /// What it refers to could not be read: what was made before stands, and why no more was made.
-    pub fn not_gathered(&self, name: &ObjectName, error: &RequestError) {
+    /// It could not be judged: what was made before stands, and why no more was made.
+    pub fn not_judged(&self, name: &ObjectName, error: &reconcile::Error) {
         if let Some((outcome, _)) = self.all().get_mut(name) {
             outcome.failures = vec![error.to_string()];
         }
@@ -103,5 +105,25 @@ impl Outcomes {
     /// The Distribution is gone.
     pub fn forget(&self, name: &ObjectName) {
         self.all().remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proxima_crds::conditions::Reason;
+
+    use super::*;
+    use crate::run::gather::tests::gathered;
+
+    #[test]
+    fn a_valid_generation_that_cannot_be_applied_is_not_called_invalid() {
+        let outcomes = Outcomes::default();
+        let (second, third) = (gathered("shop", 2), gathered("shop", 3));
+        let problem = Refused { reason: Reason::OriginNotFound, text: "no such origin".to_owned() };
+        let before = Outcome { problems: vec![problem], ..Outcome::of(&second) };
+        outcomes.set(second.name.clone(), before, crate::clock::instant());
+        let standing = outcomes.standing(&third, &ApplyError::Contended("shop-edge-boot".to_owned()));
+        assert_eq!((standing.generation, standing.problems), (3, vec![]));
+        assert_eq!(standing.failures, ["ConfigMap shop-edge-boot is written by somebody else at the same time"]);
     }
 }

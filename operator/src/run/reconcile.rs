@@ -13,6 +13,7 @@ use super::Operator;
 use super::apply::{Applied, ApplyError, apply};
 use super::gather::{GatheredObject, gather, name_of};
 use super::index::owner;
+use super::judgements::{NotJudged, Verdict};
 use super::metrics::Stage;
 use super::outcome::Outcome;
 use super::request::{RequestError, request};
@@ -20,7 +21,7 @@ use crate::backoff::jittered;
 use crate::distribution::build::{DesiredZone, boot_config, build_cluster};
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::Refused;
-use crate::distribution::validate::{Problem, ServiceKind, Validated, validate};
+use crate::distribution::validate::{Problem, ServiceKind, Validated};
 use crate::{clock, labels, limits, names};
 
 /// The stage that failed, and why.
@@ -29,9 +30,9 @@ pub enum Error {
     /// What the Distribution refers to could not be read.
     #[error("cannot gather what it refers to: {0}")]
     Gather(#[source] RequestError),
-    /// Judgement did not come to an end, which is a fault of this program.
+    /// It could not be judged.
     #[error("cannot judge it: {0}")]
-    Validate(#[source] tokio::task::JoinError),
+    Validate(#[from] NotJudged),
     /// Objects could not be written.
     #[error("cannot apply: {0}")]
     Apply(#[from] ApplyError),
@@ -58,18 +59,17 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
         // Its children are removed with it, by the garbage collector.
         return Ok(Action::await_change());
     }
-    let gathered = match gather(&object, &operator).await {
-        // client
-        Ok(gathered) => gathered,
+    let (gathered, verdict) = match gather_and_judge(&object, &operator).await {
+        Ok(judged) => judged,
         Err(error) => {
             let name = name_of(&object);
-            operator.outcomes.not_gathered(&name, &error);
+            operator.outcomes.not_judged(&name, &error);
             operator.report_soon(&name).await;
-            return Err(Error::Gather(error));
+            return Err(error);
         }
     };
-    let (outcome, result) = match judge(&gathered).await? {
-        Ok(validated) => accepted(&validated, &gathered, &operator).await,
+    let (outcome, result) = match &*verdict {
+        Ok(validated) => accepted(validated, &gathered, &operator).await,
         Err(problems) => refused(problems, &gathered, &operator).await,
     };
     operator.outcomes.set(gathered.name.clone(), outcome, clock::instant());
@@ -77,10 +77,11 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
     result
 }
 
-/// Stage two, pure, beside the threads that talk to edges: the first judgement of a large object takes seconds.
-async fn judge(gathered: &GatheredObject) -> Result<Result<Validated, Vec<Problem>>, Error> {
-    let document = Arc::clone(&gathered.document);
-    tokio::task::spawn_blocking(move || validate(&document)).await.map_err(Error::Validate)
+/// Stages one and two.
+async fn gather_and_judge(object: &DynamicObject, operator: &Operator) -> Result<(GatheredObject, Verdict), Error> {
+    let gathered = gather(object, operator).await.map_err(Error::Gather)?; // client
+    let verdict = operator.judgements.judge(&gathered).await?; // pure
+    Ok((gathered, verdict))
 }
 
 /// Stages three and four.
@@ -95,12 +96,20 @@ async fn accepted(
         // client
         Ok(applied) => applied,
         Err(error) => {
+            let standing = operator.outcomes.standing(gathered, &error);
+            let wanted = match standing.wanted {
+                Some(wanted) => Some(wanted),
+                // This process has applied nothing yet: edges go on with what an earlier one did. If that cannot be
+                // read either, the error that led here says enough.
+                None => last_accepted(gathered, operator).await.unwrap_or_default(),
+            };
             let outcome = Outcome {
+                wanted,
                 zones: placement.zones,
                 none_eligible: placement.none_eligible,
                 empty_zones: placement.empty_zones,
                 service: validated.service.kind,
-                ..operator.outcomes.standing(gathered, &error)
+                ..standing
             };
             // A taken name is told in the status; nobody tells when it becomes free, however long that takes.
             let result = match error {
@@ -132,7 +141,7 @@ async fn accepted(
 
 /// What is refused changes nothing: the last accepted configuration stays where it is, and what serves is still told.
 async fn refused(
-    problems: Vec<Problem>,
+    problems: &[Problem],
     gathered: &GatheredObject,
     operator: &Operator,
 ) -> (Outcome, Result<Action, Error>) {

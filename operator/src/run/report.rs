@@ -36,12 +36,29 @@ struct Record {
     uid: String,
     status: DistributionStatus,
     at: Instant,
+    /// The watch has told of it.
+    is_seen: bool,
 }
 
 impl Written {
     fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Record>> {
         // Records are replaced whole, so what a panicking thread left is consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest status there is, where the watch shows `live`, and when this process wrote last. What it wrote counts
+    /// only until the watch has told of it: whatever else is shown from then on was written over it.
+    fn newest(
+        &self,
+        name: &ObjectName,
+        uid: &str,
+        live: Option<DistributionStatus>,
+    ) -> (Option<DistributionStatus>, Option<Instant>) {
+        let mut all = self.all();
+        let Some(record) = all.get_mut(name).filter(|record| record.uid == uid) else { return (live, None) };
+        record.is_seen |= live.as_ref().is_some_and(|live| plain(live) == plain(&record.status));
+        let newest = if record.is_seen { live } else { Some(record.status.clone()) };
+        (newest, Some(record.at))
     }
 
     /// The Distribution is gone.
@@ -57,19 +74,16 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     let Some((outcome, since)) = operator.outcomes.get(&name).filter(|(outcome, _)| outcome.uid == uid) else {
         return Ok(Action::await_change());
     };
-    let written =
-        operator.written.all().get(&name).filter(|record| record.uid == uid).map(|r| (r.status.clone(), r.at));
-    let before = status_of(&object);
-    if written.is_none() && before.is_some() && !operator.hub.is_settled(&name, clock::instant()) {
+    let (previous, written_at) = operator.written.newest(&name, &uid, status_of(&object));
+    if written_at.is_none() && previous.is_some() && !operator.hub.is_settled(&name, clock::instant()) {
         // What an earlier process wrote may well be true still: nothing is taken back before the edges were asked.
         return Ok(Action::requeue(limits::SETTLE_POLL));
     }
-    let previous = written.as_ref().map(|(status, _)| status.clone()).or(before);
     let current = observe(&outcome, &name, &operator, previous.as_ref());
     if previous.as_ref() == Some(&current) {
         return Ok(Action::await_change());
     }
-    let spacing = written.map_or(Duration::ZERO, |(_, at)| limits::STATUS_SPACING.saturating_sub(at.elapsed()));
+    let spacing = written_at.map_or(Duration::ZERO, |at| limits::STATUS_SPACING.saturating_sub(at.elapsed()));
     // Edges that were told a moment ago are about to answer: that they have not yet is no news.
     let is_asking =
         !has_condition(&current, ConditionType::Deployed) && has_condition(&current, ConditionType::Accepted);
@@ -82,8 +96,14 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     for note in transitions(previous.as_ref(), &current) {
         operator.events.publish(&object.object_ref(&operator.resource), note);
     }
-    operator.written.all().insert(name, Record { uid, status: current, at: clock::instant() });
+    operator.written.all().insert(name.clone(), Record { uid, status: current, at: clock::instant(), is_seen: false });
+    operator.forget_if_gone(&name);
     Ok(Action::await_change())
+}
+
+/// As it is written: times have no fractions there.
+fn plain(status: &DistributionStatus) -> serde_json::Value {
+    serde_json::to_value(status).expect("a status is plain data")
 }
 
 fn has_condition(status: &DistributionStatus, kind: ConditionType) -> bool {
@@ -200,6 +220,22 @@ fn troubles(outcome: &Outcome, pods: &[EdgePod], deployments: &BTreeMap<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_counts_until_the_watch_has_told_of_it() {
+        let status =
+            |edges: &str| Some(DistributionStatus { edges: Some(edges.to_owned()), ..DistributionStatus::default() });
+        let (written, at) = (Written::default(), clock::instant());
+        let shop = ObjectName { namespace: "web".to_owned(), name: "shop".to_owned() };
+        assert_eq!(written.newest(&shop, "u", status("0/2")), (status("0/2"), None));
+        let record = Record { uid: "u".to_owned(), status: status("1/2").unwrap(), at, is_seen: false };
+        written.all().insert(shop.clone(), record);
+        assert_eq!(written.newest(&shop, "u", status("0/2")), (status("1/2"), Some(at)), "the watch lags");
+        assert_eq!(written.newest(&shop, "v", status("0/2")), (status("0/2"), None), "it is another one");
+        assert_eq!(written.newest(&shop, "u", status("1/2")), (status("1/2"), Some(at)));
+        assert_eq!(written.newest(&shop, "u", status("9/9")), (status("9/9"), Some(at)), "somebody wrote over it");
+        assert_eq!(written.newest(&shop, "u", None), (None, Some(at)), "somebody removed it");
+    }
 
     #[test]
     fn a_refusal_of_pods_reads_the_same_for_each_of_them() {

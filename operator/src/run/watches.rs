@@ -106,10 +106,13 @@ fn boot_copies(state: &mut State, event: Event<ConfigMap>) -> Vec<Concerned> {
 
 /// Of ConfigMaps that nobody refers to not even a version is kept.
 fn config_map_versions(state: &mut State, event: Event<PartialObjectMeta<ConfigMap>>) -> Vec<Concerned> {
+    // One that was listed before anybody referred to it was not kept. Those who do by now shall hear of its end.
+    let gone = if let Event::Delete(object) = &event { Some(name(object)) } else { None };
     let event = map(event, |object| object.resource_version());
     let event = keep_if(event, |name| !state.users_of_config_map(name).is_empty());
     let changes = state.config_maps.observe(event);
-    changes.iter().flat_map(|change| state.users_of_config_map(&change.name)).map(Concerned::Objects).collect()
+    let names = changes.into_iter().map(|change| change.name).chain(gone);
+    names.flat_map(|name| state.users_of_config_map(&name)).map(Concerned::Objects).collect()
 }
 
 fn secrets(state: &mut State, event: Event<Secret>) -> Vec<Concerned> {
@@ -214,4 +217,36 @@ fn name<K: Resource>(object: &K) -> ObjectName {
 fn distribution<K: Resource>(object: &K) -> Option<ObjectName> {
     let name = object.labels().get(labels::DISTRIBUTION)?.clone();
     Some(ObjectName { namespace: object.namespace()?, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectMeta;
+
+    use super::*;
+    use crate::distribution::references::References;
+
+    fn config_map(name: &str, version: &str) -> PartialObjectMeta<ConfigMap> {
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some("web".to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        PartialObjectMeta { metadata, ..PartialObjectMeta::default() }
+    }
+
+    #[test]
+    fn a_config_map_that_was_listed_before_it_was_referred_to_is_missed_when_it_goes() {
+        let mut state = State::default();
+        for event in [Event::Init, Event::InitApply(config_map("ca", "1")), Event::InitDone] {
+            assert_eq!(config_map_versions(&mut state, event), []);
+        }
+        let shop = ObjectName { namespace: "web".to_owned(), name: "shop".to_owned() };
+        let references = References { config_maps: ["ca".to_owned()].into(), ..References::default() };
+        state.references.insert(shop.clone(), references);
+        let concerned = config_map_versions(&mut state, Event::Delete(config_map("ca", "2")));
+        assert_eq!(concerned, [Concerned::Objects(shop)]);
+        assert_eq!(config_map_versions(&mut state, Event::Delete(config_map("other", "3"))), []);
+    }
 }

@@ -397,3 +397,12 @@ fn no_message_is_longer_than_people_read() {
     // This one has every problem, each no longer than another condition.
     assert!(accepted.len() < 9 * 2_000, "{} bytes", accepted.len());
 }
+
+#[test]
+fn a_revision_outlives_the_configuration_that_it_was_of() {
+    let wanted = envelope(7);
+    let before = status(&observed(&wanted, &[], &[]), None, at(0));
+    let lost = Observed { wanted: None, ..observed(&wanted, &[], &[]) };
+    assert_eq!(status(&lost, Some(&before), at(1)).revision.as_deref(), Some("7"));
+    assert_eq!(status(&lost, None, at(1)).revision, None);
+}
