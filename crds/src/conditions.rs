@@ -83,6 +83,8 @@ names! {
         MemoryLimitTooLow,
         /// The compiled configuration does not fit into the ConfigMap that edges start from.
         ConfigTooLarge,
+        /// What it refers to could not be read yet, so that nothing can be said of it.
+        NotJudged,
         /// The edge's own compiler refuses the configuration.
         NotServable,
 

@@ -129,8 +129,10 @@ pub struct Operator {
     pub written: Written,
     /// Which zones each Distribution has.
     pub placements: Placements,
-    /// Pauses after failures.
+    /// Pauses after failures of reconciling.
     pub backoffs: Backoffs,
+    /// Pauses after failures of writing a status.
+    pub report_backoffs: Backoffs,
     /// Events.
     pub events: Events,
     /// Numbers.
@@ -212,6 +214,7 @@ async fn work(settings: RunSettings) -> Result<(), Error> {
         written: Written::default(),
         placements: Placements::new(settings.zone_grace),
         backoffs: Backoffs::default(),
+        report_backoffs: Backoffs::default(),
         events: Events::new(client.clone(), &identity, metrics.clone()),
         metrics,
         health,
@@ -444,6 +447,7 @@ impl Operator {
         self.written.forget(name);
         self.placements.forget(name);
         self.backoffs.forget(name);
+        self.report_backoffs.forget(name);
     }
 
     /// To be called after work on a Distribution: one that went meanwhile was forgotten then, and what was noted since

@@ -15,8 +15,8 @@ Examples:
   # In a cluster this is what the chart runs:
   proxima-operator run --edge-image registry.example/proxima-edge:0.1.0
 
-  # From a workstation, against the cluster of the current kubeconfig. Pods must be reachable from here, since edges are
-  # configured over a connection to each of them:
+  # From a workstation, for development, in a cluster in which no other operator runs: two would fight over the keys of
+  # the edges. Pods must be reachable from here, since edges are configured over a connection to each of them:
   proxima-operator run --edge-image registry.example/proxima-edge:0.1.0 --namespace proxima-system --admin 127.0.0.1:9090
 
 The API server is that of KUBECONFIG (or ~/.kube/config), else that of the service account of the Pod. While it cannot be

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use proxima_crds::conditions::Reason;
 use proxima_edge_core::link::Envelope;
 
 use super::apply::ApplyError;
-use super::gather::GatheredObject;
+use super::gather::{GatheredObject, name_of};
 use super::reconcile;
 use crate::distribution::build::DesiredZone;
 use crate::distribution::gather::ObjectName;
@@ -42,9 +45,13 @@ pub struct Outcome {
 impl Outcome {
     /// Nothing yet.
     pub fn of(gathered: &GatheredObject) -> Self {
+        Self::new(gathered.uid.clone(), gathered.generation)
+    }
+
+    fn new(uid: String, generation: i64) -> Self {
         Self {
-            uid: gathered.uid.clone(),
-            generation: gathered.generation,
+            uid,
+            generation,
             wanted: None,
             zones: Vec::new(),
             empty_zones: Vec::new(),
@@ -96,9 +103,17 @@ impl Outcomes {
     }
 
     /// It could not be judged: what was made before stands, and why no more was made.
-    pub fn not_judged(&self, name: &ObjectName, error: &reconcile::Error) {
-        if let Some((outcome, _)) = self.all().get_mut(name) {
-            outcome.failures = vec![error.to_string()];
+    pub fn not_judged(&self, object: &Arc<DynamicObject>, error: &reconcile::Error, now: Instant) {
+        let mut all = self.all();
+        let uid = object.uid().unwrap_or_default();
+        match all.get_mut(&name_of(object)).filter(|(outcome, _)| outcome.uid == uid) {
+            Some((outcome, _)) => outcome.failures = vec![error.to_string()],
+            None => {
+                let problem = Refused { reason: Reason::NotJudged, text: error.to_string() };
+                let generation = object.metadata.generation.unwrap_or_default();
+                let outcome = Outcome { problems: vec![problem], ..Outcome::new(uid, generation) };
+                all.insert(name_of(object), (outcome, now));
+            }
         }
     }
 
@@ -110,10 +125,24 @@ impl Outcomes {
 
 #[cfg(test)]
 mod tests {
-    use proxima_crds::conditions::Reason;
-
     use super::*;
     use crate::run::gather::tests::gathered;
+
+    #[test]
+    fn what_could_not_even_be_gathered_is_told_of_a_new_object() {
+        let outcomes = Outcomes::default();
+        let object = serde_json::from_value(serde_json::json!({
+            "apiVersion": "proxima.dev/v1alpha1",
+            "kind": "Distribution",
+            "metadata": {"name": "shop", "namespace": "web", "uid": "u", "generation": 3},
+        }));
+        let object = Arc::new(object.unwrap());
+        let error = reconcile::Error::Apply(ApplyError::Contended("x".to_owned()));
+        outcomes.not_judged(&object, &error, crate::clock::instant());
+        let (outcome, _) = outcomes.get(&name_of(&object)).unwrap();
+        assert_eq!((outcome.uid.as_str(), outcome.generation, outcome.problems.len()), ("u", 3, 1));
+        assert_eq!(outcome.problems[0].reason, Reason::NotJudged);
+    }
 
     #[test]
     fn a_valid_generation_that_cannot_be_applied_is_not_called_invalid() {

@@ -63,7 +63,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
         Ok(judged) => judged,
         Err(error) => {
             let name = name_of(&object);
-            operator.outcomes.not_judged(&name, &error);
+            operator.outcomes.not_judged(&object, &error, clock::instant());
             operator.report_soon(&name).await;
             return Err(error);
         }
@@ -92,6 +92,7 @@ async fn accepted(
 ) -> (Outcome, Result<Action, Error>) {
     let placement = operator.placements.place(&gathered.name, validated, &operator.index);
     let desired = build_cluster(validated, &placement.zones, &operator.cluster); // pure
+    let hash = desired.hash.clone();
     let Applied { wanted, conflicts, failures } = match apply(desired, gathered, operator).await {
         // client
         Ok(applied) => applied,
@@ -103,6 +104,11 @@ async fn accepted(
                 // read either, the error that led here says enough.
                 None => last_accepted(gathered, operator).await.unwrap_or_default(),
             };
+            // A generation that tells edges nothing new is deployed where the one before is.
+            let wanted = wanted.map(|wanted| match wanted.hash == hash {
+                true => Arc::new(Envelope { generation: gathered.generation, ..Envelope::clone(&wanted) }),
+                false => wanted,
+            });
             let outcome = Outcome {
                 wanted,
                 zones: placement.zones,
@@ -202,7 +208,11 @@ async fn last_accepted(gathered: &GatheredObject, operator: &Operator) -> Result
 pub fn retry(object: Arc<DynamicObject>, error: &Error, operator: Arc<Operator>) -> Action {
     let name = name_of(&object);
     operator.metrics.reconcile_failed(error.stage());
-    let pause = operator.backoffs.pause(&name);
+    let backoffs = match error {
+        Error::Status(_) => &operator.report_backoffs,
+        _ => &operator.backoffs,
+    };
+    let pause = backoffs.pause(&name);
     tracing::warn!(object = %name, %error, "trying again in {:.1} s", pause.as_secs_f64());
     Action::requeue(pause.max(Duration::from_millis(1)))
 }

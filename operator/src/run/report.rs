@@ -92,7 +92,10 @@ pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Resu
     if rest > Duration::ZERO {
         return Ok(Action::requeue(rest));
     }
-    write(&name, &uid, &current, &operator).await?;
+    if !write(&name, &uid, &current, &operator).await? {
+        return Ok(Action::await_change());
+    }
+    operator.report_backoffs.forget(&name);
     for note in transitions(previous.as_ref(), &current) {
         operator.events.publish(&object.object_ref(&operator.resource), note);
     }
@@ -110,7 +113,8 @@ fn has_condition(status: &DistributionStatus, kind: ConditionType) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
 }
 
-async fn write(name: &ObjectName, uid: &str, status: &DistributionStatus, operator: &Operator) -> Result<(), Error> {
+/// Whether there was still something to write it to.
+async fn write(name: &ObjectName, uid: &str, status: &DistributionStatus, operator: &Operator) -> Result<bool, Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(operator.client.clone(), &name.namespace, &operator.resource);
     let patch = json!({
         "apiVersion": API_VERSION,
@@ -123,9 +127,9 @@ async fn write(name: &ObjectName, uid: &str, status: &DistributionStatus, operat
     let patch = Patch::Apply(patch);
     let written = api.patch_status(&name.name, &params, &patch);
     match request(format!("patch the status of Distribution {name}"), written).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         // It was deleted meanwhile; another of its name has another uid, which the request refuses as a conflict.
-        Err(error) if error.cause().is_not_found() || error.cause().is_conflict() => Ok(()),
+        Err(error) if error.cause().is_not_found() || error.cause().is_conflict() => Ok(false),
         Err(error) => Err(Error::Status(error)),
     }
 }
