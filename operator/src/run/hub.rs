@@ -16,13 +16,11 @@ use tokio::sync::{Notify, mpsc};
 
 use super::metrics::Metrics;
 use super::pods::EdgePod;
+use crate::distribution::build::pod::CONTROL_PORT;
 use crate::distribution::gather::ObjectName;
 use crate::distribution::status::{Contact, EdgeObservation};
 use crate::link::{Answer, Edges, Keys, Report, Target, Timings};
 use crate::{clock, limits};
-
-/// Port on which edges await the operator.
-pub const CONTROL_PORT: u16 = 9443;
 
 /// The links. Cheap to clone; they end with the last clone.
 #[derive(Clone)]

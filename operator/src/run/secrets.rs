@@ -17,12 +17,8 @@ use super::client::{CallError, call};
 use super::metrics::{Metrics, Verb};
 use crate::link::Keys;
 use crate::link::keys::KeysError;
+use crate::names::{CLIENT_SECRET, LINK_SECRET};
 use crate::{labels, limits};
-
-/// Name of the Secret with the operator's client key, in its own namespace.
-pub const CLIENT_SECRET: &str = "proxima-operator-link";
-/// Name of the Secret that edges mount, one in each namespace with a Distribution.
-pub const LINK_SECRET: &str = "proxima-edge";
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";

@@ -10,10 +10,9 @@ use kube::{Api, Client};
 
 use super::client::{CallError, call};
 use super::metrics::{Metrics, Verb};
+use crate::names::LEASE;
 use crate::{labels, limits};
 
-/// Name of the Lease, in the operator's own namespace.
-pub const LEASE: &str = "proxima-operator";
 /// Where the Lease carries the highest term so far.
 pub const TERM_ANNOTATION: &str = "proxima.dev/term";
 
