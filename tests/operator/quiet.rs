@@ -64,7 +64,7 @@ async fn settled(cluster: &Cluster) {
     while count < DISTRIBUTIONS {
         count = wait_until(&format!("more than {count} statuses tell of the scheduler"), async || {
             let list = cluster.admin.get(&cluster.path("distributions", "")).await;
-            let told = |object: &&serde_json::Value| condition(object, "Deployed").1 == "PodsFailing";
+            let told = |object: &&serde_json::Value| condition(object, "Deployed").2.contains("Unschedulable");
             let now = list["items"].as_array().unwrap().iter().filter(told).count();
             let first = list["items"][0]["status"].clone();
             if now > count { Ok(now) } else { Err(format!("{now}; {first:#}")) }
