@@ -126,7 +126,7 @@ pub enum Output {
 pub enum Command {
     /// See [`crate::local`].
     Local(Box<LocalSettings>),
-    /// See [`crate::run`].
+    /// See [`mod@crate::run`].
     Run(Box<RunSettings>),
     /// Print the CustomResourceDefinitions.
     Crds,

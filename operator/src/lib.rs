@@ -7,7 +7,7 @@
 //!                                              └─ link: each edge kept at the wanted configuration, answers collected
 //! ```
 //!
-//! [`local`] is the one line through these stages on one machine, [`run`] in a cluster. What a Distribution means is
+//! [`local`] is the one line through these stages on one machine, [`mod@run`] in a cluster. What a Distribution means is
 //! decided in [`distribution`], how edges are told in [`link`]; neither knows where edges run.
 
 pub mod args;

@@ -59,7 +59,11 @@ impl Translator<'_> {
             name: format!("{}/{}", self.who.namespace, self.who.name),
             enabled: spec.enabled,
             aliases: spec.aliases.iter().map(ToString::to_string).collect(),
-            service_hosts: service_hosts(self.who, self.settings),
+            // Without aliases any Host is answered, and an address that comes later is no news to edges.
+            service_hosts: match spec.aliases.is_empty() {
+                true => Vec::new(),
+                false => service_hosts(self.who, self.settings),
+            },
             default_root_object: spec.default_root_object.as_ref().map(ToString::to_string),
             origins: self.each(&spec.origins, "spec.origins", Self::origin),
             default_behavior: self.behavior(&spec.default_cache_behavior, "spec.defaultCacheBehavior"),

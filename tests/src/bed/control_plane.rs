@@ -1,5 +1,5 @@
 //! etcd, API server, controller manager and scheduler of Kubernetes on loopback. Nobody runs pods: a test plays the nodes
-//! ([`ControlPlane::create_node`]) and, where it needs pods that run, the kubelets ([`super::PlayedKubelet`]).
+//! ([`super::Access::create_node`]) and, where it needs pods that run, the kubelets ([`super::PlayedKubelet`]).
 
 use std::net::TcpListener;
 use std::ops::Deref;

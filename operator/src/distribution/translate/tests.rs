@@ -141,6 +141,7 @@ fn every_field_reaches_the_edge() {
 #[test]
 fn in_local_mode_only_the_address_of_a_service_differs() {
     let spec = json!({
+        "aliases": ["shop.example.com"],
         "origins": [{"name": "api", "service": {"name": "api", "port": 81}}],
         "defaultCacheBehavior": {"targetOrigin": "api"},
     });
