@@ -21,7 +21,9 @@ async fn deploy(site: &Site<'_>, manifest: &str) -> Value {
 /// The first request to a zone's Service and the next ones: perhaps to another edge, but some are hits.
 async fn hits(site: &Site<'_>, zones: &[String], path: &str) {
     for zone in zones {
-        let url = format!("{}{path}", site.zone_url(zone).await);
+        let base = site.zone_url(zone).await;
+        site.opens(&base).await;
+        let url = format!("{base}{path}");
         let answers: Vec<_> = site.get(&url, 8).await.iter().map(x_cache).collect();
         assert!(answers.contains(&"Hit".to_owned()), "{}, zone {zone}: {answers:?}", site.name);
     }
@@ -41,6 +43,7 @@ async fn quickstart_and_site_and_api_are_served_in_every_zone() {
     deploy(&quickstart, &example("quickstart.yaml")).await;
     quickstart.holds("Ready").await;
     hits(&quickstart, &zones, "/").await;
+    quickstart.opens("http://quickstart-edge").await;
     let root = &quickstart.get("http://quickstart-edge/", 1).await[0];
     assert_eq!(root.body, "/index.html", "the root is the page that the example names");
 
@@ -50,6 +53,7 @@ async fn quickstart_and_site_and_api_are_served_in_every_zone() {
     // With aliases other host names are refused, but for those of the Distribution's own Services.
     let zone_service = shop.zone_url(&zones[0]).await;
     for own in ["http://shop-edge", &format!("http://shop-edge.{namespace}.svc"), &zone_service] {
+        shop.opens(own).await;
         let answer = &shop.get(&format!("{own}/page"), 1).await[0];
         assert_eq!((answer.status, &*answer.body), (200, "/public/page"), "{own}");
     }
@@ -103,7 +107,9 @@ async fn viewers_outside_come_to_a_port_of_every_node_or_to_a_load_balancer() {
     let addresses =
         release.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].status.addresses[0].address}"]).await.ok();
     for address in addresses.split_whitespace() {
-        let answers = nodes.get(&format!("http://{address}:{port}/"), 2).await;
+        let base = format!("http://{address}:{port}");
+        nodes.opens(&base).await;
+        let answers = nodes.get(&format!("{base}/"), 2).await;
         assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == "/index.html"), "{answers:#?}");
     }
 

@@ -81,7 +81,9 @@ async fn edges_serve_start_and_come_back_without_the_operator_which_then_returns
     let new = now.iter().find(|edge| !edges.iter().any(|old| old.uid == edge.uid)).unwrap();
     api_is_not_kept_by(&site, new).await;
     for zone in release.zones().await {
-        let url = format!("{}/after", site.zone_url(&zone).await);
+        let base = site.zone_url(&zone).await;
+        site.opens(&base).await;
+        let url = format!("{base}/after");
         site.get(&url, 3).await.iter().for_each(|answer| drop(x_cache(answer)));
     }
     returns_quietly(&site, count, &changed["status"]["revision"]).await;

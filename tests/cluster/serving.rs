@@ -22,7 +22,9 @@ async fn every_zone_serves_from_edges_of_its_own_and_asks_the_origin_once() {
     let zones = release.zones().await;
     edges_are_in_their_zones(&site, &zones).await;
     for zone in &zones {
-        let url = format!("{}/page", site.zone_url(zone).await);
+        let base = site.zone_url(zone).await;
+        site.opens(&base).await;
+        let url = format!("{base}/page");
         let answers: Vec<_> = site.get(&url, 2).await.iter().map(x_cache).collect();
         assert_eq!(answers, ["Miss", "Hit"], "zone {zone}");
     }

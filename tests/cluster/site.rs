@@ -83,6 +83,18 @@ impl Site<'_> {
         format!("http://{name}.{}.svc.cluster.local", self.namespace)
     }
 
+    /// Waits until a Service leads to edges: kube-proxy hears of a Pod that is ready a moment after the operator has. The
+    /// probe is a request that an edge refuses itself, so that neither cache nor origin sees it.
+    pub(crate) async fn opens(&self, base: &str) {
+        let url = format!("{base}/%00");
+        let ask = ["exec", "-n", self.namespace, "deployment/site", "--", "/proxima-test-origin", "get", &url, "1"];
+        eventually(&format!("{base} leads to an edge"), async || {
+            let ran = self.release.kubectl(&ask).await;
+            if ran.status.success() { Ok(()) } else { Err(ran.stderr) }
+        })
+        .await;
+    }
+
     /// Asks from within the cluster, each time on a new connection.
     pub(crate) async fn get(&self, url: &str, times: usize) -> Vec<Fetched> {
         self.release.fetch(self.namespace, "site", url, times).await

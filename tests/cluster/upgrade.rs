@@ -119,6 +119,8 @@ async fn upgrade_removal_and_reinstallation_lose_nothing_and_no_viewer_notices()
     release.start_origin(namespace, "site", 1).await;
     release.apply_in(namespace, &distribution(site.name, &json!({}))).await.ok();
     site.holds("Deployed").await;
+    site.holds("Ready").await;
+    site.opens("http://shop-edge").await;
     let before: Vec<_> = site.edges().await.iter().map(|edge| edge.identity()).collect();
     let key = release.object(NAMESPACE, "secret", "proxima-operator-link").await;
     let service = release.object(namespace, "service", "shop-edge").await;
