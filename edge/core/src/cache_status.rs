@@ -1,0 +1,65 @@
+//! `Cache-Status`: what this cache did with a request, said in a way that every tool understands (RFC 9211).
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use crate::outcome::{Forward, NotStored, Reason, ResultType};
+
+/// What is told of one answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handling {
+    /// Freshness that is left of what is served, in seconds; negative when it is stale. Absent where nothing that is
+    /// stored is served.
+    pub ttl: Option<i64>,
+    /// Status with which the origin answered, where it is not the one that the viewer gets.
+    pub forward_status: Option<StatusCode>,
+    /// Whether the response is stored, or why not. Absent where there is none that could be.
+    pub storage: Option<Result<(), NotStored>>,
+}
+
+/// The member that this cache adds.
+pub fn value(reason: Reason, handling: &Handling) -> HeaderValue {
+    let mut text = Vec::with_capacity(CAPACITY);
+    text.extend_from_slice(b"proxima");
+    match reason.forward() {
+        Some(forward) => {
+            text.extend_from_slice(b"; fwd=");
+            text.extend_from_slice(forward.as_str().as_bytes());
+        }
+        None if reason.result_type() == ResultType::Hit => text.extend_from_slice(b"; hit"),
+        None => {}
+    }
+    if let Some(status) = handling.forward_status {
+        text.extend_from_slice(b"; fwd-status=");
+        text.extend_from_slice(status.as_str().as_bytes());
+    }
+    if reason == Reason::CollapsedHit {
+        text.extend_from_slice(b"; collapsed");
+    }
+    if handling.storage == Some(Ok(())) {
+        text.extend_from_slice(b"; stored");
+    }
+    if let Some(ttl) = handling.ttl {
+        text.extend_from_slice(b"; ttl=");
+        text.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
+    }
+    if let Some(detail) = detail(reason, handling) {
+        text.extend_from_slice(b"; detail=");
+        text.extend_from_slice(detail.as_bytes());
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("names and numbers are characters of a field value")
+}
+
+/// Room for all but the longest members.
+const CAPACITY: usize = 96;
+
+/// The name that says more than the parameters do: why nothing is stored, or why the request ended as it did.
+fn detail(reason: Reason, handling: &Handling) -> Option<&'static str> {
+    match (reason, handling.storage) {
+        (Reason::Hit | Reason::RefreshHit, _) => None,
+        (Reason::Miss | Reason::VariantMiss | Reason::Expired | Reason::CollapsedHit, storage) => {
+            storage.and_then(Result::err).map(NotStored::as_str)
+        }
+        _ => Some(reason.as_str()),
+    }
+}
