@@ -85,9 +85,10 @@ reasons! {
     MethodNotCached => Miss, 200;
     /// All lifetimes of the cache policy are zero.
     CachingDisabled => Miss, 200;
-    /// The request has a condition (If-None-Match and the like) and was passed through.
+    /// The request has a condition that only the origin may find to have failed (If-Match, If-Unmodified-Since): what is
+    /// stored does not meet it, or nothing is.
     ConditionalRequest => Miss, 200;
-    /// The request asks for a range and was passed through.
+    /// The request asks for a range of what is not in the cache, nor on its way near enough; it was passed through.
     RangeRequest => Miss, 200;
     /// The request carries credentials that reach the origin without being in the key.
     UnkeyedCredentials => Miss, 200;
@@ -121,6 +122,8 @@ reasons! {
     UriTooLong => Error, 414;
     /// Request line and headers are too long, or too many.
     HeadTooLarge => Error, 494;
+    /// None of the bytes asked for are part of the resource.
+    RangeNotSatisfiable => Error, 416;
     /// `only-if-cached`, and it is not.
     OnlyIfCached => Error, 504;
 
