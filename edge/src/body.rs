@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use proxima_edge_core::outcome::Reason;
+use proxima_edge_core::range::{ByteRange, Segment};
 
 use crate::fill::{FillReader, ReadError};
 use crate::log::Record;
@@ -31,10 +32,12 @@ pub enum BodySource {
     Empty,
     /// One piece.
     Whole(Bytes),
-    /// Slices from the store.
-    Slices(std::vec::IntoIter<Bytes>),
+    /// Pieces from the store.
+    Pieces(Pieces),
     /// A fill in progress.
     Fill(FillReader),
+    /// Parts of a fill in progress.
+    Excerpt(FillExcerpt),
     /// The origin, for this viewer alone.
     Origin(Box<OriginBody>),
 }
@@ -60,10 +63,66 @@ impl BodyError {
 }
 
 impl From<FoundBody> for BodySource {
+    /// All of a stored body. Where only parts are at hand, nobody reads it.
     fn from(body: FoundBody) -> Self {
+        let pinned = body.pinned();
         match body {
             FoundBody::Whole(bytes) => Self::Whole(bytes),
-            FoundBody::Slices(slices) => Self::Slices(slices.into_iter()),
+            FoundBody::Slices(slices) => Self::Pieces(Pieces { pieces: slices.into_iter(), pinned }),
+            FoundBody::Sparse(_) => Self::Empty,
+        }
+    }
+}
+
+impl BodySource {
+    /// Parts of a stored body.
+    pub fn stored_excerpt(body: &FoundBody, segments: Vec<Segment>) -> Self {
+        let cut = |segment| match segment {
+            Segment::Text(text) => vec![text],
+            Segment::Span(range) => body.cut(range),
+        };
+        let pieces: Vec<Bytes> = segments.into_iter().flat_map(cut).collect();
+        Self::Pieces(Pieces { pieces: pieces.into_iter(), pinned: body.pinned() })
+    }
+
+    /// Parts of a body that is still arriving.
+    pub fn fill_excerpt(reader: FillReader, segments: Vec<Segment>) -> Self {
+        Self::Excerpt(FillExcerpt { reader, segments: segments.into_iter(), span: None })
+    }
+}
+
+/// Pieces from the store, and the memory of the slices that they are part of.
+pub struct Pieces {
+    pieces: std::vec::IntoIter<Bytes>,
+    pinned: u64,
+}
+
+/// Reads the parts of a fill one after another.
+pub struct FillExcerpt {
+    reader: FillReader,
+    segments: std::vec::IntoIter<Segment>,
+    /// What is left of the part that is being read.
+    span: Option<ByteRange>,
+}
+
+impl FillExcerpt {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
+        loop {
+            if let Some(span) = self.span.as_mut().filter(|span| span.start < span.end) {
+                let data = ready!(self.reader.poll_data_until(cx, span.end));
+                if let Some(Ok(bytes)) = &data {
+                    span.start += bytes.len() as u64;
+                }
+                return Poll::Ready(data);
+            }
+            match self.segments.next() {
+                Some(Segment::Text(text)) => return Poll::Ready(Some(Ok(text))),
+                Some(Segment::Span(range)) => {
+                    self.reader.skip_to(range.start);
+                    self.span = Some(range);
+                }
+                None => return Poll::Ready(None),
+            }
         }
     }
 }
@@ -96,8 +155,12 @@ impl ReplyBody {
     /// Bytes that this body keeps in memory whether they are still stored or not. Small ones do not matter.
     fn pinned(&self) -> i64 {
         match self.source {
-            BodySource::Slices(_) => self.length.unwrap_or(0).cast_signed(),
-            BodySource::Empty | BodySource::Whole(_) | BodySource::Fill(_) | BodySource::Origin(_) => 0,
+            BodySource::Pieces(Pieces { pinned, .. }) => pinned.cast_signed(),
+            BodySource::Empty
+            | BodySource::Whole(_)
+            | BodySource::Fill(_)
+            | BodySource::Excerpt(_)
+            | BodySource::Origin(_) => 0,
         }
     }
 
@@ -106,7 +169,8 @@ impl ReplyBody {
             BodySource::Empty => Poll::Ready(None),
             BodySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             BodySource::Whole(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            BodySource::Slices(slices) => Poll::Ready(slices.next().map(Ok)),
+            BodySource::Pieces(Pieces { pieces, .. }) => Poll::Ready(pieces.next().map(Ok)),
+            BodySource::Excerpt(excerpt) => excerpt.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
             BodySource::Fill(reader) => reader.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
             BodySource::Origin(body) => body.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
         }

@@ -26,12 +26,13 @@ use proxima_edge_core::route::Route;
 use crate::edge::{Edge, Worker};
 use crate::metrics::Metrics;
 use crate::origin::{Fetched, OriginError};
-use crate::store::Lookup;
 
 mod hit_for_miss;
+mod near;
 mod progress;
 mod task;
 
+pub use near::join_near;
 pub use progress::{FillHead, FillReader, ReadError};
 
 use hit_for_miss::HitForMiss;
@@ -170,10 +171,10 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
     };
     for _ in 0..ROUNDS {
         if edge.fills.hit_for_miss.contains(&key) {
-            return pass(worker, &wish, &outgoing, Reason::HitForMiss).await;
+            return pass(worker, &wish, Reason::HitForMiss).await;
         }
         let reader = match Fills::join(edge, &key) {
-            Joined::Full => return pass(worker, &wish, &outgoing, Reason::TooManyFollowers).await,
+            Joined::Full => return pass(worker, &wish, Reason::TooManyFollowers).await,
             Joined::Lead(permit) => match lead(worker, &wish, &outgoing, permit).await {
                 Some(source) => return source,
                 None => continue,
@@ -184,7 +185,7 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
         // unless that turns out to be public; so it does not wait to find out.
         if outgoing.unkeyed_credentials {
             drop(reader);
-            return pass(worker, &wish, &outgoing, Reason::UnkeyedCredentials).await;
+            return pass(worker, &wish, Reason::UnkeyedCredentials).await;
         }
         let late = reader.shared_head().is_some();
         match follow(&edge.metrics, reader).await {
@@ -195,18 +196,18 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
                     let now = edge.clock.now();
                     if late && wish.route.decide(Some(&head.stored), wish.request, now) != Decision::Serve {
                         drop(reader);
-                        return pass(worker, &wish, &outgoing, Reason::Expired).await;
+                        return pass(worker, &wish, Reason::Expired).await;
                     }
                     return Source::Fill(reader, Reason::CollapsedHit);
                 }
                 key = own;
             }
-            (_, Head::NotStorable) => return pass(worker, &wish, &outgoing, Reason::HitForMiss).await,
+            (_, Head::NotStorable) => return pass(worker, &wish, Reason::HitForMiss).await,
             (_, Head::Failed(error)) => return Source::Failed(error),
             (_, Head::Abandoned | Head::Pending) => {}
         }
     }
-    pass(worker, &wish, &outgoing, wish.reason).await
+    pass(worker, &wish, wish.reason).await
 }
 
 /// The key that this request would have under the response that another's fetch brought.
@@ -245,24 +246,18 @@ async fn follow(metrics: &Metrics, reader: FillReader) -> (FillReader, Head) {
     (reader, head)
 }
 
-/// Asks the origin for this viewer alone; nothing is stored.
-async fn pass(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &OriginRequest, reason: Reason) -> Source {
-    match worker.origins.fetch(wish.route, outgoing, crate::origin::RequestBody::Empty).await {
+/// Asks the origin for this viewer alone, under the viewer's own conditions; nothing is stored.
+async fn pass(worker: &Rc<Worker>, wish: &Wish<'_>, reason: Reason) -> Source {
+    let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
+    match worker.origins.fetch(wish.route, &outgoing, crate::origin::RequestBody::Empty).await {
         Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
         Err(error) => Source::Failed(error),
     }
 }
 
-/// Looks up the variant that a request asks for.
-pub async fn lookup_variant(
-    worker: &Worker,
-    route: &Route,
-    request: &ViewerRequest,
-    key: &CacheKey,
-    names: &[http::HeaderName],
-) -> Lookup {
-    let outgoing = route.origin_request(request, Purpose::Fill);
-    worker.edge.store.lookup(&key.variant(names, &outgoing.headers)).await
+/// The key of the variant that a request asks for.
+pub fn variant(route: &Route, request: &ViewerRequest, key: &CacheKey, names: &[http::HeaderName]) -> CacheKey {
+    key.variant(names, &route.origin_request(request, Purpose::Fill).headers)
 }
 
 /// Counts one waiting follower in the metrics for as long as it waits.

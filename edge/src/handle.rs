@@ -3,6 +3,7 @@
 //! Nothing here decides; each step is one module's, and the only branching is on [`Decision`]. Leaving the line early
 //! means a [`Refusal`], which is answered in one place.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,20 +11,24 @@ use http::{HeaderValue, Response, Version, header, request};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
 use proxima_edge_core::decide::Decision;
+use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::origin_request::Purpose;
 use proxima_edge_core::outcome::{NotStored, Reason};
+use proxima_edge_core::part::{Part, Representation};
+use proxima_edge_core::range::{self, Excerpt, Segment};
 use proxima_edge_core::request::{ConnectionFacts, Refusal, ViewerRequest};
 use proxima_edge_core::respond::{self, Answer};
 use proxima_edge_core::route::Route;
 use proxima_edge_core::storable::OriginResponse;
+use proxima_edge_core::timestamp::Timestamp;
 
 use crate::body::{BodySource, ReplyBody};
 use crate::edge::Worker;
 use crate::fill::{self, FillReader, Source, Wish};
 use crate::log::Record;
 use crate::origin::{Fetched, OriginError, RequestBody};
-use crate::store::{Found, Lookup};
+use crate::store::{Found, Lookup, Wanted};
 
 /// Answers one request. Never fails: what goes wrong becomes a response, and every response carries its log record.
 pub async fn handle(
@@ -82,7 +87,7 @@ impl Exchange {
             return Box::pin(self.pass(&route, &request, body, reason)).await;
         }
         let key = route.cache_key(&request);
-        let (found, varies) = self.lookup(&route, &request, &key).await;
+        let (found, varies) = self.lookup(&route, &request, &key, now).await;
         match route.decide(found.as_ref().map(|found| &*found.head), &request, now) {
             Decision::Serve => match found {
                 Some(found) => Ok(self.serve(&request, found)),
@@ -92,6 +97,13 @@ impl Exchange {
                 let wish = Wish { route: &route, request: &request, key, varies, reason };
                 let source = Box::pin(fill::fetch(&self.worker, wish)).await;
                 self.relay(&route, &request, source)
+            }
+            Decision::Bypass(reason @ Reason::RangeRequest) => {
+                let wish = Wish { route: &route, request: &request, key, varies, reason };
+                match Box::pin(fill::join_near(&self.worker, &wish)).await {
+                    Some(source) => self.relay(&route, &request, source),
+                    None => Box::pin(self.pass(&route, &request, body, reason)).await,
+                }
             }
             Decision::Bypass(reason) => Box::pin(self.pass(&route, &request, body, reason)).await,
             Decision::Refuse(refusal) => Err(refusal),
@@ -104,22 +116,35 @@ impl Exchange {
         route: &Route,
         request: &ViewerRequest,
         key: &CacheKey,
+        now: Timestamp,
     ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>) {
-        match self.worker.edge.store.lookup(key).await {
+        let store = &self.worker.edge.store;
+        let wanted = |head: &StoredResponse| wanted(route, request, head, now);
+        match store.lookup(key, wanted).await {
             Lookup::Found(found) => (Some(found), None),
             Lookup::Absent => (None, None),
-            Lookup::Varies(names) => match fill::lookup_variant(&self.worker, route, request, key, &names).await {
-                Lookup::Found(found) => (Some(found), Some(names)),
-                Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
-            },
+            Lookup::Varies(names) => {
+                let variant = fill::variant(route, request, key, &names);
+                match store.lookup(&variant, wanted).await {
+                    Lookup::Found(found) => (Some(found), Some(names)),
+                    Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
+                }
+            }
         }
     }
 
     /// Answers from the store.
     fn serve(&mut self, request: &ViewerRequest, found: Found) -> Response<ReplyBody> {
+        let part = Part::of(request, &Representation::stored(&found.head));
         let head = respond::stored(&found.head, self.as_answer(Reason::Hit));
-        let length = found.head.body_length;
-        finish(head, request, found.body.into(), Some(length))
+        match part {
+            Part::Whole => finish(head, request, found.body.into(), Some(found.head.body_length)),
+            Part::NotModified => not_modified(head),
+            Part::Excerpt(excerpt) => {
+                partial(head, &excerpt, |segments| BodySource::stored_excerpt(&found.body, segments))
+            }
+            Part::Unsatisfiable(length) => self.unsatisfiable(length),
+        }
     }
 
     /// Passes the request to the origin for this viewer alone.
@@ -159,6 +184,12 @@ impl Exchange {
                 self.note_fetch(&head);
                 self.record.fields.not_stored = Some(why);
                 let response = respond::fetched(&head, route, self.as_answer(reason));
+                // Of what was fetched without the viewer's conditions, nobody but us can judge them.
+                if why != NotStored::Bypassed
+                    && Part::of(request, &Representation::unstored(&head)) == Part::NotModified
+                {
+                    return Ok(not_modified(response));
+                }
                 Ok(finish(response, request, BodySource::Origin(Box::new(body)), head.body_length))
             }
             Source::Failed(error) => Err(self.failed(error)),
@@ -185,7 +216,23 @@ impl Exchange {
             self.note_fetch(&head.response);
             respond::fetched(&head.response, route, self.as_answer(reason))
         };
-        finish(response, request, BodySource::Fill(reader), length)
+        match Part::of(request, &Representation::arriving(&head.stored, length)) {
+            Part::Whole => finish(response, request, BodySource::Fill(reader), length),
+            Part::NotModified => not_modified(response),
+            Part::Excerpt(excerpt) => {
+                partial(response, &excerpt, |segments| BodySource::fill_excerpt(reader, segments))
+            }
+            Part::Unsatisfiable(length) => self.unsatisfiable(length),
+        }
+    }
+
+    /// None of the bytes asked for are there.
+    fn unsatisfiable(&mut self, length: u64) -> Response<ReplyBody> {
+        let refusal =
+            Refusal::new(Reason::RangeNotSatisfiable, "the requested range is beyond the end of the resource");
+        let mut response = self.refuse(&refusal);
+        response.headers_mut().insert(header::CONTENT_RANGE, range::unsatisfied(length));
+        response
     }
 
     /// A failed origin, in words for the viewer; the log gets the inside story.
@@ -232,6 +279,40 @@ fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, lengt
     let body =
         if respond::has_body(request, head.status()) { ReplyBody::new(source, length) } else { ReplyBody::empty() };
     head.map(|()| body)
+}
+
+/// What is wanted of a stored body. Where it does not answer the request as it is, all of it may be of use.
+fn wanted(route: &Route, request: &ViewerRequest, head: &StoredResponse, now: Timestamp) -> Wanted {
+    if route.decide(Some(head), request, now) != Decision::Serve {
+        return Wanted::All;
+    }
+    match Part::of(request, &Representation::stored(head)) {
+        Part::Whole if respond::has_body(request, head.status) => Wanted::All,
+        Part::Excerpt(excerpt) => Wanted::Parts(excerpt.ranges().to_vec()),
+        Part::Whole | Part::NotModified | Part::Unsatisfiable(_) => Wanted::Parts(Vec::new()),
+    }
+}
+
+fn not_modified(mut head: Response<()>) -> Response<ReplyBody> {
+    respond::not_modified(&mut head);
+    head.map(|()| ReplyBody::empty())
+}
+
+/// A 206 whose body is made of parts of the representation.
+fn partial(
+    mut head: Response<()>,
+    excerpt: &Excerpt,
+    body: impl FnOnce(Vec<Segment>) -> BodySource,
+) -> Response<ReplyBody> {
+    let layout = excerpt.layout(head.headers().get(header::CONTENT_TYPE), &boundary());
+    respond::partial(&mut head, &layout);
+    head.map(|()| ReplyBody::new(body(layout.segments), Some(layout.length)))
+}
+
+/// 128 bits that nobody can foresee: each state has keys from the operating system.
+fn boundary() -> String {
+    let word = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", word(), word())
 }
 
 fn not_configured() -> Refusal {

@@ -8,6 +8,7 @@
 //! A response with `Vary` is kept under the key of its variant; under the primary key stands a marker that names the
 //! headers (RFC 9111 § 4.1).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use http::HeaderName;
 use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
+use proxima_edge_core::range::ByteRange;
 
 mod memory;
 
@@ -23,7 +25,7 @@ pub use memory::MemoryStore;
 /// The store of this process. One implementation today: memory.
 pub type Store = MemoryStore;
 
-/// A response found in the store, with its whole body at hand.
+/// A response found in the store, with what was wanted of its body at hand.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The head.
@@ -39,6 +41,42 @@ pub enum FoundBody {
     Whole(Bytes),
     /// In slices of [`limits::SLICE_BYTES`]; the last may be shorter.
     Slices(Vec<Bytes>),
+    /// Some slices, by index: the wanted ones.
+    Sparse(BTreeMap<u64, Bytes>),
+}
+
+impl FoundBody {
+    /// The bytes of a range, one of those that were wanted, without a copy.
+    pub fn cut(&self, range: ByteRange) -> Vec<Bytes> {
+        let slice = |index: u64| match self {
+            Self::Whole(_) => None,
+            Self::Slices(slices) => slices.get(usize::try_from(index).ok()?),
+            Self::Sparse(slices) => slices.get(&index),
+        };
+        if let Self::Whole(bytes) = self {
+            return vec![cut(bytes, 0, range)];
+        }
+        slices_of(range).filter_map(|index| Some(cut(slice(index)?, index * limits::SLICE_BYTES, range))).collect()
+    }
+
+    /// Bytes of memory that are held for as long as any part of this body is. Small bodies do not matter.
+    pub fn pinned(&self) -> u64 {
+        let bytes = |slice: &Bytes| slice.len() as u64;
+        match self {
+            Self::Whole(_) => 0,
+            Self::Slices(slices) => slices.iter().map(bytes).sum(),
+            Self::Sparse(slices) => slices.values().map(bytes).sum(),
+        }
+    }
+}
+
+/// What is wanted of the body of a stored response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it.
+    All,
+    /// These parts at most; perhaps none.
+    Parts(Vec<ByteRange>),
 }
 
 /// What a lookup under a primary key finds.
@@ -59,6 +97,17 @@ pub struct ObjectId(u64);
 /// How many slices a body of this length takes.
 fn slice_count(length: u64) -> u64 {
     length.div_ceil(limits::SLICE_BYTES)
+}
+
+/// Indexes of the slices that a range is in.
+fn slices_of(range: ByteRange) -> std::ops::Range<u64> {
+    range.start / limits::SLICE_BYTES..slice_count(range.end)
+}
+
+/// What lies within a range of bytes that begin at `offset`.
+fn cut(bytes: &Bytes, offset: u64, range: ByteRange) -> Bytes {
+    let place = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(place(range.start)..place(range.end))
 }
 
 /// A copy in an allocation of exactly its size.

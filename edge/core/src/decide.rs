@@ -1,14 +1,15 @@
 //! Step 7, decide: answer from the cache, or ask the origin?
 
 use http::Method;
-use http::header::{
-    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, SET_COOKIE,
-};
+use http::header::SET_COOKIE;
 
 use crate::cache_control::CacheControl;
+use crate::conditional;
 use crate::edge_config::{CachedMethods, SetCookiePolicy};
 use crate::entry::StoredResponse;
 use crate::outcome::Reason;
+use crate::part::{Representation, reads};
+use crate::range::RangeSet;
 use crate::request::{Refusal, ViewerRequest};
 use crate::route::Route;
 use crate::timestamp::Timestamp;
@@ -34,19 +35,12 @@ impl Route {
         if !self.caches_method(&request.method) || request.has_body {
             return Err(Reason::MethodNotCached);
         }
-        // Who asks for what is stored or nothing must not be passed through; what is stored answers it whole, without
-        // regard to condition and range, as RFC 9110 § 13.2.1 and § 14.2 permit.
+        // Who asks for what is stored or nothing must not be passed through.
         if only_if_cached(request) {
             return Ok(());
         }
         if self.behavior.cache_policy.is_disabled() {
             return Err(Reason::CachingDisabled);
-        }
-        if CONDITIONS.iter().any(|name| request.headers.contains_key(name)) {
-            return Err(Reason::ConditionalRequest);
-        }
-        if request.headers.contains_key(RANGE) {
-            return Err(Reason::RangeRequest);
         }
         Ok(())
     }
@@ -58,13 +52,18 @@ impl Route {
                 && self.behavior.cache_policy.is_fresh(response, now)
                 && self.may_replay(response, request)
         });
-        if fresh {
+        // What is stored need not be the latest, so it cannot refute what a viewer believes of the latest.
+        let refuted = || found.is_some_and(|response| Representation::stored(response).fails(request));
+        if fresh && !refuted() {
             return Decision::Serve;
         }
         if only_if_cached(request) {
             return Decision::Refuse(Refusal::new(Reason::OnlyIfCached, "it is not in the cache, and only-if-cached"));
         }
         if let Err(reason) = self.uses_cache(request) {
+            return Decision::Bypass(reason);
+        }
+        if let Some(reason) = for_origin(request) {
             return Decision::Bypass(reason);
         }
         // Its answer has no body, so nobody who wants the body could wait for it.
@@ -94,9 +93,19 @@ impl Route {
     }
 }
 
-/// Fields that make a request conditional (RFC 9110 § 13.1).
-pub(crate) const CONDITIONS: [HeaderName; 5] =
-    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE];
+/// Why a request that the cache cannot answer is not one for a shared fetch: the origin has to see its condition, or it
+/// asks for a part, and the whole might be a thousand times as much (RangeAmp). Other conditions can be judged when the
+/// whole is here.
+fn for_origin(request: &ViewerRequest) -> Option<Reason> {
+    if !reads(&request.method) {
+        return None;
+    }
+    if conditional::is_for_origin(&request.headers) {
+        return Some(Reason::ConditionalRequest);
+    }
+    let asks_for_part = request.method == Method::GET && RangeSet::of(&request.headers).is_some();
+    asks_for_part.then_some(Reason::RangeRequest)
+}
 
 /// The one request directive that is honoured: it costs the origin nothing (RFC 9111 § 5.2.1.7).
 fn only_if_cached(request: &ViewerRequest) -> bool {

@@ -5,7 +5,7 @@
 //!
 //! A request passes through the modules in this order:
 //! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
-//! [`respond`] → [`access_log`].
+//! [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`].
 
 #![deny(missing_docs)]
 
@@ -18,12 +18,15 @@ pub mod plan;
 pub mod access_log;
 pub mod admit;
 pub mod cache_control;
+pub mod conditional;
 mod credentials;
 pub mod decide;
 pub mod entry;
 pub mod freshness;
 pub mod key;
 pub mod origin_request;
+pub mod part;
+pub mod range;
 pub mod request;
 pub mod respond;
 pub mod route;

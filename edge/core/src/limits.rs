@@ -39,6 +39,12 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 pub const SLICE_BYTES: u64 = 1 << 20;
 /// Bytes inserted into the store between two runs of its maintenance, which evicts.
 pub const MAINTENANCE_BYTES: u64 = 8 << 20;
+/// Most ranges of one request; beyond it the whole is sent. Each part has a head of its own, some 150 bytes that the
+/// representation does not have.
+pub const RANGES: usize = 64;
+/// How far before a range a fill in progress may be for its viewer to wait, bytes; beyond it the origin is asked for the
+/// range.
+pub const RANGE_WAIT_BYTES: u64 = 8 << 20;
 /// A fill that nobody reads any more is finished when at most this much is left. Bytes.
 pub const FINISH_BYTES: u64 = 8 << 20;
 /// And for at most this long: a body that drips must not hold its place for ever.

@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 
-use crate::decide::CONDITIONS;
+use crate::conditional::CONDITIONS;
 use crate::edge_config::OriginProtocolPolicy;
 use crate::request::{Scheme, ViewerRequest};
 use crate::route::Route;

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER, SERVER,
-    SET_COOKIE, VIA,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    DATE, ETAG, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER, SERVER, SET_COOKIE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::edge_config::SetCookiePolicy;
 use crate::entry::StoredResponse;
 use crate::outcome::Reason;
+use crate::range::{Framing, Layout};
 use crate::request::{Refusal, ViewerRequest};
 use crate::route::Route;
 use crate::storable::{OriginResponse, date_value};
@@ -69,6 +70,35 @@ pub fn fetched(response: &OriginResponse, route: &Route, answer: Answer<'_>) -> 
     head(response.status, headers)
 }
 
+/// Makes the head of a whole response that of a 304 (RFC 9110 § 15.4.5): what describes the body goes. Last-Modified
+/// stays where it is the only validator.
+pub fn not_modified(response: &mut Response<()>) {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    for name in &BODY_FIELDS {
+        headers.remove(name);
+    }
+    if headers.contains_key(ETAG) {
+        headers.remove(LAST_MODIFIED);
+    }
+}
+
+/// Makes the head of a whole 200 that of a 206 with this body (RFC 9110 § 15.3.7). All other fields stay, with or
+/// without If-Range: whoever has only a part may need them.
+pub fn partial(response: &mut Response<()>, layout: &Layout) {
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(layout.length));
+    match &layout.framing {
+        Framing::Single(range) => headers.insert(CONTENT_RANGE, range.clone()),
+        Framing::Multipart(content_type) => {
+            // It would speak of one range of the whole.
+            headers.remove(CONTENT_RANGE);
+            headers.insert(CONTENT_TYPE, content_type.clone())
+        }
+    };
+}
+
 /// A response of the edge's own: a small page that names the reason and the request id, never cached by anyone.
 pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     let page = page(refusal, answer.request_id.to_str().unwrap_or_default());
@@ -95,6 +125,19 @@ pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     *response.headers_mut() = headers;
     response
 }
+
+/// Fields that describe a body, which a 304 does not have. Content-Location names the representation and stays.
+const BODY_FIELDS: [HeaderName; 9] = [
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_PROXIMA_REASON: HeaderName = HeaderName::from_static("x-proxima-reason");

@@ -139,7 +139,7 @@ fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
 const EPOCH: Timestamp = Timestamp::from_millis(0);
 
 /// The first field of this name, as a date.
-fn date_field(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+pub(crate) fn date_field(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
     headers.get(name)?.to_str().ok().and_then(Timestamp::from_http_date)
 }
 

@@ -108,7 +108,10 @@ impl State {
     }
 
     fn has_room(&self) -> bool {
-        !self.windowed || self.slowest().is_none_or(|slowest| self.received - slowest < limits::UNSTORED_WINDOW_BYTES)
+        !self.windowed
+            || self
+                .slowest()
+                .is_none_or(|slowest| self.received.saturating_sub(slowest) < limits::UNSTORED_WINDOW_BYTES)
     }
 
     /// Ends the readers that lag by the whole window and have hardly moved since the writer began to wait.
@@ -320,14 +323,39 @@ impl FillReader {
         }
     }
 
+    /// Bytes of the body that have arrived.
+    pub fn received(&self) -> u64 {
+        self.progress.state().received
+    }
+
+    /// Leaves out what is before `offset`, which may not have arrived yet. Never goes back: what has been read may be
+    /// gone.
+    pub fn skip_to(&mut self, offset: u64) {
+        let writer = {
+            let mut state = self.progress.state();
+            let own = self.own(&mut state);
+            own.offset = own.offset.max(offset);
+            state.writer.take()
+        };
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
     /// The next bytes, never empty; `None` at the proper end.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
+        self.poll_data_until(cx, u64::MAX)
+    }
+
+    /// The next bytes before the offset `end`, which is ahead; never empty; `None` at the proper end of the body.
+    pub fn poll_data_until(&mut self, cx: &mut Context<'_>, end: u64) -> Poll<Option<Result<Bytes, ReadError>>> {
         let mut state = self.progress.state();
         let ReaderState { offset, cut, .. } = *self.own(&mut state);
         if cut {
             return Poll::Ready(Some(Err(ReadError::TooSlow)));
         }
-        if let Some(bytes) = state.piece_at(offset) {
+        if let Some(mut bytes) = state.piece_at(offset) {
+            bytes.truncate(usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX));
             self.own(&mut state).offset += bytes.len() as u64;
             let writer = state.writer.take();
             drop(state);

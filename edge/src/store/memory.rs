@@ -1,5 +1,7 @@
 //! The store in memory, on moka.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,8 +14,9 @@ use moka::policy::EvictionPolicy;
 use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
+use proxima_edge_core::range::ByteRange;
 
-use super::{Found, FoundBody, Lookup, ObjectId, StoreKey, slice_count};
+use super::{Found, FoundBody, Lookup, ObjectId, StoreKey, Wanted, slice_count, slices_of};
 use crate::metrics::Metrics;
 
 /// Bytes that moka and the allocator take for an entry besides what we can see. Measured high: two list nodes, the
@@ -78,8 +81,8 @@ impl MemoryStore {
         self.capacity() / 4
     }
 
-    /// Looks a key up. A large response is found only with all of its slices.
-    pub async fn lookup(&self, key: &CacheKey) -> Lookup {
+    /// Looks a key up. A large response is found only with all slices that are wanted of it.
+    pub async fn lookup(&self, key: &CacheKey, wanted: impl FnOnce(&StoredResponse) -> Wanted) -> Lookup {
         let cache = self.cache.load();
         let Some(value) = cache.get(&StoreKey::Head(key.clone())).await else { return Lookup::Absent };
         match value {
@@ -87,10 +90,11 @@ impl MemoryStore {
                 Lookup::Found(Found { head, body: FoundBody::Whole(bytes) })
             }
             Value::Response { head, body: StoredBody::Slices(object) } => {
-                match slices(&cache, object, head.body_length).await {
-                    Some(slices) => Lookup::Found(Found { head, body: FoundBody::Slices(slices) }),
-                    None => Lookup::Absent,
-                }
+                let body = match wanted(&head) {
+                    Wanted::All => slices(&cache, object, head.body_length).await.map(FoundBody::Slices),
+                    Wanted::Parts(ranges) => some_slices(&cache, object, &ranges).await.map(FoundBody::Sparse),
+                };
+                body.map_or(Lookup::Absent, |body| Lookup::Found(Found { head, body }))
             }
             Value::Varies(names) => Lookup::Varies(names),
             Value::Slice(_) => Lookup::Absent,
@@ -196,12 +200,31 @@ async fn slices(cache: &Cache<StoreKey, Value>, object: ObjectId, length: u64) -
     let count = u32::try_from(slice_count(length)).ok()?;
     let mut slices = Vec::with_capacity(count as usize);
     for index in 0..count {
-        match cache.get(&StoreKey::Slice(object, index)).await {
-            Some(Value::Slice(bytes)) => slices.push(bytes),
-            _ => return None,
+        slices.push(slice(cache, object, index).await?);
+    }
+    Some(slices)
+}
+
+/// The slices that these ranges are in, or nothing.
+async fn some_slices(
+    cache: &Cache<StoreKey, Value>,
+    object: ObjectId,
+    ranges: &[ByteRange],
+) -> Option<BTreeMap<u64, Bytes>> {
+    let mut slices = BTreeMap::new();
+    for index in ranges.iter().flat_map(|&range| slices_of(range)) {
+        if let Entry::Vacant(vacant) = slices.entry(index) {
+            vacant.insert(slice(cache, object, u32::try_from(index).ok()?).await?);
         }
     }
     Some(slices)
+}
+
+async fn slice(cache: &Cache<StoreKey, Value>, object: ObjectId, index: u32) -> Option<Bytes> {
+    match cache.get(&StoreKey::Slice(object, index)).await {
+        Some(Value::Slice(bytes)) => Some(bytes),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -54,21 +54,57 @@ fn check_use(policy: CachePolicyConfig, text: &str, expected: Result<(), Reason>
     }
 }
 
+/// RFC 9111 § 4.3.2: what only an origin may judge, and what would bring a thousand times as much.
 #[test]
-fn conditions_and_ranges_are_passed_through() {
-    for (field, reason) in [
-        ("If-None-Match: \"a\"", Reason::ConditionalRequest),
-        ("If-Match: *", Reason::ConditionalRequest),
-        ("If-Modified-Since: x", Reason::ConditionalRequest),
-        ("If-Unmodified-Since: x", Reason::ConditionalRequest),
-        ("If-Range: \"a\"", Reason::ConditionalRequest),
-        ("Range: bytes=0-1", Reason::RangeRequest),
-        ("Range: bytes=0-1\nIf-Range: \"a\"", Reason::ConditionalRequest),
+fn some_of_what_is_not_stored_is_not_fetched_whole() {
+    let condition = Err(Reason::ConditionalRequest);
+    let range = Err(Reason::RangeRequest);
+    let stale = stored("Cache-Control: max-age=1");
+    for (fields, expected) in [
+        ("If-None-Match: \"a\"", Ok(())),
+        ("If-Modified-Since: Sun, 22 Nov 2026 11:00:00 GMT", Ok(())),
+        ("If-Range: \"a\"", Ok(())),
+        ("If-Match: *", condition),
+        ("If-Unmodified-Since: x", condition),
+        ("Range: bytes=0-1", range),
+        ("Range: bytes=0-1\nIf-Range: \"a\"", range),
+        ("Range: bytes=0-1\nIf-None-Match: \"a\"", range),
+        ("Range: bytes=0-1\nIf-Match: \"a\"", condition),
+        // Not followed, so as if it were not there.
+        ("Range: bytes=5-6,0-1", Ok(())),
+        ("Range: items=0-1", Ok(())),
+        ("Cache-Control: no-cache, no-store, max-age=0\nPragma: no-cache", Ok(())),
     ] {
-        check_use(policy(), &format!("GET / HTTP/1.1\n{field}"), Err(reason));
-        check_use(policy(), &format!("HEAD / HTTP/1.1\n{field}"), Err(reason));
+        let route = route_with(policy());
+        let decision = |reason| expected.map_or_else(Decision::Bypass, |()| Decision::Fetch(reason));
+        let get = format!("GET / HTTP/1.1\n{fields}");
+        assert_eq!(route.uses_cache(&request(&get)), Ok(()), "{fields}");
+        check(&route, None, &get, decision(Reason::Miss));
+        check(&route, Some(&stale), &get, decision(Reason::Expired));
+        // A HEAD is its own part of the whole; its conditions are sent along.
+        let head = if expected == condition { Reason::ConditionalRequest } else { Reason::HeadMiss };
+        check(&route, None, &format!("HEAD / HTTP/1.1\n{fields}"), Decision::Bypass(head));
     }
-    check_use(policy(), "GET / HTTP/1.1\nCache-Control: no-cache, no-store, max-age=0\nPragma: no-cache", Ok(()));
+}
+
+#[test]
+fn what_is_fresh_is_served_unless_an_origin_must_judge_a_condition_that_it_does_not_meet() {
+    let fresh = stored("Cache-Control: max-age=600\nETag: \"a\"\nLast-Modified: Sun, 22 Nov 2026 11:00:00 GMT");
+    let asked = Decision::Bypass(Reason::ConditionalRequest);
+    for (field, expected) in [
+        ("If-None-Match: \"a\"", Decision::Serve),
+        ("If-None-Match: \"b\"", Decision::Serve),
+        ("Range: bytes=9-", Decision::Serve),
+        ("If-Match: \"a\"", Decision::Serve),
+        ("If-Match: *", Decision::Serve),
+        ("If-Match: \"b\"", asked.clone()),
+        ("If-Unmodified-Since: Sun, 22 Nov 2026 11:00:00 GMT", Decision::Serve),
+        ("If-Unmodified-Since: Sun, 22 Nov 2026 10:00:00 GMT", asked),
+        ("If-Match: \"b\"\nCache-Control: only-if-cached", refused()),
+    ] {
+        check(&route_with(policy()), Some(&fresh), &format!("GET / HTTP/1.1\n{field}"), expected.clone());
+        check(&route_with(policy()), Some(&fresh), &format!("HEAD / HTTP/1.1\n{field}"), expected);
+    }
 }
 
 #[test]

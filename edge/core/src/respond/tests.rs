@@ -64,6 +64,43 @@ fn every_reason_has_its_word_in_x_cache() {
     }
 }
 
+/// RFC 9110 § 15.4.5.
+#[test]
+fn a_304_has_what_a_cache_needs_and_nothing_of_the_body() {
+    let kept = "Cache-Control: max-age=60\nContent-Location: /a\nDate: Sun, 22 Nov 2026 12:00:00 GMT\nETag: \"a\"\n\
+                Expires: 0\nVary: Accept\nX-A: 1\nAccess-Control-Allow-Origin: *\nContent-Security-Policy: x";
+    let dropped = "Content-Type: text/plain\nContent-Encoding: gzip\nContent-Language: en\nContent-Digest: x\n\
+                   Repr-Digest: x\nDigest: x\nContent-MD5: x\nContent-Range: x";
+    let modified = "Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT";
+    let mut head =
+        stored(&fixture::stored(&format!("{kept}\n{dropped}\n{modified}")), answer(&identity(), Reason::Hit));
+    not_modified(&mut head);
+    assert_eq!(head.status(), 304);
+    assert_eq!(head.headers(), &headers(&format!("{kept}\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima")));
+
+    let mut head = stored(&fixture::stored(modified), answer(&identity(), Reason::Hit));
+    not_modified(&mut head);
+    assert_eq!(head.headers(), &headers(&format!("{modified}\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima")));
+}
+
+/// RFC 9110 § 15.3.7.
+#[test]
+fn a_206_describes_its_part_and_keeps_the_rest() {
+    let kept = "Cache-Control: max-age=60\nDate: Sun, 22 Nov 2026 12:00:00 GMT\nETag: \"a\"\nX-A: 1";
+    let response = fixture::stored(&format!("{kept}\nContent-Type: text/plain\nContent-Range: bytes 0-0/9"));
+    let check = |framing: Framing, expected: &str| {
+        let mut head = stored(&response, answer(&identity(), Reason::Hit));
+        partial(&mut head, &Layout { framing, segments: Vec::new(), length: 2 });
+        assert_eq!(head.status(), 206);
+        let expected = format!("{kept}\n{expected}\nContent-Length: 2\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima");
+        assert_eq!(head.headers(), &headers(&expected));
+    };
+    let range = HeaderValue::from_static("bytes 1-2/5");
+    check(Framing::Single(range), "Content-Type: text/plain\nContent-Range: bytes 1-2/5");
+    let multipart = HeaderValue::from_static("multipart/byteranges; boundary=a");
+    check(Framing::Multipart(multipart), "Content-Type: multipart/byteranges; boundary=a");
+}
+
 #[test]
 fn a_fetched_response_keeps_what_the_origin_said() {
     let response = fixture::response(200, "Date: Sun, 22 Nov 2026 11:00:00 GMT\nAge: 7\nX-A: 1\nSet-Cookie: a=1");

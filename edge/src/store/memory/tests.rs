@@ -45,9 +45,10 @@ async fn insert_film(store: &MemoryStore, name: &str, slices: u64) -> ObjectId {
 
 /// Length of the body found, or None.
 async fn found(store: &MemoryStore, name: &str) -> Option<usize> {
-    match store.lookup(&key(name)).await {
+    match store.lookup(&key(name), |_| Wanted::All).await {
         Lookup::Found(Found { body: FoundBody::Whole(bytes), .. }) => Some(bytes.len()),
         Lookup::Found(Found { body: FoundBody::Slices(slices), .. }) => Some(slices.iter().map(Bytes::len).sum()),
+        Lookup::Found(Found { body: FoundBody::Sparse(slices), .. }) => Some(slices.values().map(Bytes::len).sum()),
         Lookup::Absent | Lookup::Varies(_) => None,
     }
 }
@@ -113,7 +114,7 @@ async fn names_that_responses_vary_by_are_remembered() {
     let store = store(1 << 20);
     let names: Arc<[HeaderName]> = Arc::from([http::header::ACCEPT_LANGUAGE]);
     store.insert_varies(key("page"), Arc::clone(&names)).await;
-    assert!(matches!(store.lookup(&key("page")).await, Lookup::Varies(found) if found == names));
+    assert!(matches!(store.lookup(&key("page"), |_| Wanted::All).await, Lookup::Varies(found) if found == names));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use http::header::{
 };
 
 use super::Problems;
-use crate::decide::CONDITIONS;
+use crate::conditional::CONDITIONS;
 use crate::edge_config::{CacheKeyConfig, CachePolicyConfig, Selection};
 use crate::limits;
 use crate::plan::CachePolicy;
