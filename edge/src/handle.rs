@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Response, Version, header, request};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
+use proxima_edge_core::cache_status::Handling;
 use proxima_edge_core::decide::Decision;
 use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
@@ -90,7 +91,7 @@ impl Exchange {
         let (found, varies) = self.lookup(&route, &request, &key, now).await;
         match route.decide(found.as_ref().map(|found| &*found.head), &request, now) {
             Decision::Serve => match found {
-                Some(found) => Ok(self.serve(&request, found)),
+                Some(found) => Ok(self.serve(&route, &request, found)),
                 None => Err(Refusal::new(Reason::InternalError, "")),
             },
             Decision::Fetch(reason) => {
@@ -134,9 +135,11 @@ impl Exchange {
     }
 
     /// Answers from the store.
-    fn serve(&mut self, request: &ViewerRequest, found: Found) -> Response<ReplyBody> {
+    fn serve(&mut self, route: &Route, request: &ViewerRequest, found: Found) -> Response<ReplyBody> {
         let part = Part::of(request, &Representation::stored(&found.head));
-        let head = respond::stored(&found.head, self.as_answer(Reason::Hit));
+        let ttl = route.behavior.cache_policy.ttl(&found.head, self.worker.edge.clock.now());
+        let handling = Handling { ttl: Some(ttl), ..Handling::default() };
+        let head = respond::stored(&found.head, self.as_answer(Reason::Hit, handling));
         match part {
             Part::Whole => finish(head, request, found.body.into(), Some(found.head.body_length)),
             Part::NotModified => not_modified(head),
@@ -183,7 +186,8 @@ impl Exchange {
                 let Fetched { head, body } = *fetched;
                 self.note_fetch(&head);
                 self.record.fields.not_stored = Some(why);
-                let response = respond::fetched(&head, route, self.as_answer(reason));
+                let handling = Handling { storage: Some(Err(why)), ..Handling::default() };
+                let response = respond::fetched(&head, route, self.as_answer(reason, handling));
                 // Of what was fetched without the viewer's conditions, nobody but us can judge them.
                 if why != NotStored::Bypassed
                     && Part::of(request, &Representation::unstored(&head)) == Part::NotModified
@@ -205,16 +209,18 @@ impl Exchange {
     ) -> Response<ReplyBody> {
         let head = reader.shared_head().expect("a fill is relayed only after its head is settled as shared");
         let length = head.response.body_length;
+        let ttl = route.behavior.cache_policy.ttl(&head.stored, self.worker.edge.clock.now());
+        let handling = Handling { ttl: Some(ttl), storage: Some(Ok(())), ..Handling::default() };
         // Whoever caused the fetch gets what the origin said; Age would say that it came from a cache.
         let response = if reason == Reason::CollapsedHit {
-            let mut response = respond::stored(&head.stored, self.as_answer(reason));
+            let mut response = respond::stored(&head.stored, self.as_answer(reason, handling));
             if length.is_none() {
                 response.headers_mut().remove(header::CONTENT_LENGTH);
             }
             response
         } else {
             self.note_fetch(&head.response);
-            respond::fetched(&head.response, route, self.as_answer(reason))
+            respond::fetched(&head.response, route, self.as_answer(reason, handling))
         };
         match Part::of(request, &Representation::arriving(&head.stored, length)) {
             Part::Whole => finish(response, request, BodySource::Fill(reader), length),
@@ -246,7 +252,8 @@ impl Exchange {
         if self.record.fields.detail.is_none() {
             self.record.fields.detail = Some(refusal.detail.clone().into_owned());
         }
-        let mut response = respond::refused(refusal, self.as_answer(refusal.reason)).map(ReplyBody::whole);
+        let mut response =
+            respond::refused(refusal, self.as_answer(refusal.reason, Handling::default())).map(ReplyBody::whole);
         if self.record.fields.method == http::Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -254,10 +261,11 @@ impl Exchange {
     }
 
     /// What the head of a response says of this answer; notes its reason.
-    fn as_answer(&mut self, reason: Reason) -> Answer<'_> {
+    fn as_answer(&mut self, reason: Reason, handling: Handling) -> Answer<'_> {
         self.record.fields.reason = reason;
         let edge = &self.worker.edge;
-        Answer { identity: &edge.identity, request_id: self.record.request_id.clone(), reason, now: edge.clock.now() }
+        let request_id = self.record.request_id.clone();
+        Answer { identity: &edge.identity, request_id, reason, handling, now: edge.clock.now() }
     }
 
     fn note_route(&mut self, route: &Route) {

@@ -145,7 +145,7 @@ impl Metrics {
                 &mut r,
                 "not_stored",
                 "Responses not stored, by reason",
-                NotStored::ALL.map(NotStored::as_str).to_vec(),
+                NotStored::ALL.iter().map(|reason| reason.as_str()).collect(),
             ),
             cache_bytes: gauge(&mut r, "cache_bytes", "Bytes of memory that stored responses take"),
             cache_capacity_bytes: gauge(&mut r, "cache_capacity_bytes", "Bytes that stored responses may take"),

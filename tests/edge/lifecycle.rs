@@ -62,7 +62,7 @@ async fn every_request_has_one_log_line() {
     .await;
     let of = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
     assert_eq!(of("result_type"), ["Miss", "Hit", "Error"]);
-    assert_eq!(of("detailed_result_type"), ["Miss", "Hit", "InvalidPath"]);
+    assert_eq!(of("reason"), ["Miss", "Hit", "InvalidPath"]);
     assert_eq!(of("status"), [200, 200, 400]);
     assert_eq!(of("zone"), ["zone-a"; 3]);
     assert_eq!((&lines[0]["uri_stem"], &lines[0]["uri_query"]), (&"/page".into(), &"x=1".into()));
@@ -81,7 +81,7 @@ async fn a_request_that_the_viewer_aborts_is_logged() {
     gate.arrived(1).await;
     drop(viewer);
     let line = edge.log_line("the abort is logged", |line| line["aborted"] == true).await;
-    assert_eq!((&line["detailed_result_type"], &line["uri_stem"]), (&"ViewerAborted".into(), &"/gone".into()));
+    assert_eq!((&line["reason"], &line["uri_stem"]), (&"ViewerAborted".into(), &"/gone".into()));
     assert!(line.get("status").is_none_or(serde_json::Value::is_null), "no status was sent: {line}");
     gate.open();
 }

@@ -17,7 +17,7 @@ async fn check(edge: &Edge, status: u16, reason: &str) {
     assert_eq!((answer.status(), answer.reason(), answer.x_cache()), (status, reason, "Error from proxima"));
     assert!(answer.body.complete, "an answer of the edge's own is whole");
     assert_ne!(answer.head.field("cache-control"), None, "nobody may store an answer of the edge's own");
-    edge.log_line("the reason is logged", |line| line["detailed_result_type"] == reason).await;
+    edge.log_line("the reason is logged", |line| line["reason"] == reason).await;
     assert_eq!(edge.metrics().await.sum("proxima_edge_cache_objects"), 0.0, "nothing is stored");
 }
 

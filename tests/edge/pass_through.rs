@@ -27,7 +27,7 @@ async fn conditions_for_the_origin_and_cold_ranges_are_passed_to_it() {
             assert_eq!((answer.status(), answer.x_cache()), (status, "Miss from proxima"), "{field}");
             assert!(origin.heads().last().unwrap().raw.to_lowercase().contains(&field.to_lowercase()), "{field}");
         }
-        edge.log_line(reason, |line| line["detailed_result_type"] == reason).await;
+        edge.log_line(reason, |line| line["reason"] == reason).await;
     }
     let before = origin.requests();
     edge.get("/page").await.expect("Miss", "ab");

@@ -122,7 +122,7 @@ async fn check_cut(head: &'static str, body: &'static str, reset: bool) {
     let before = origin.requests();
     edge.get("/cut").await;
     assert_eq!(origin.requests(), before + 1, "{head:?}, reset {reset}: nothing is stored");
-    edge.log_line("the cut is named", |line| line["detailed_result_type"] == "OriginBodyIncomplete").await;
+    edge.log_line("the cut is named", |line| line["reason"] == "OriginBodyIncomplete").await;
 }
 
 #[tokio::test]

@@ -87,7 +87,8 @@ impl AccessRecord {
             behavior: self.behavior.as_deref().map(cut),
             status: self.status.map(|status| status.as_u16()),
             result_type: self.reason.result_type().as_str(),
-            detailed_result_type: self.reason.as_str(),
+            detailed_result_type: self.reason.detailed_result_type(),
+            reason: self.reason.as_str(),
             not_stored: self.not_stored.map(NotStored::as_str),
             detail: self.detail.as_deref().map(cut),
             content_type: self.content_type.as_deref().map(cut),
@@ -149,6 +150,8 @@ struct Line<'a> {
     result_type: &'static str,
     /// `x-edge-detailed-result-type`.
     detailed_result_type: &'static str,
+    /// The same, more exactly than CloudFront says it.
+    reason: &'static str,
     /// Why the response was not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_stored: Option<&'static str>,

@@ -1,9 +1,11 @@
 //! `Cache-Status`: what this cache did with a request, said in a way that every tool understands (RFC 9211).
 
+use std::io::Write;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use crate::outcome::{Forward, NotStored, Reason, ResultType};
+use crate::outcome::{NotStored, Reason, ResultType};
 
 /// What is told of one answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +42,7 @@ pub fn value(reason: Reason, handling: &Handling) -> HeaderValue {
         text.extend_from_slice(b"; stored");
     }
     if let Some(ttl) = handling.ttl {
-        text.extend_from_slice(b"; ttl=");
-        text.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
+        write!(text, "; ttl={ttl}").expect("memory takes what is written");
     }
     if let Some(detail) = detail(reason, handling) {
         text.extend_from_slice(b"; detail=");
@@ -61,5 +62,43 @@ fn detail(reason: Reason, handling: &Handling) -> Option<&'static str> {
             storage.and_then(Result::err).map(NotStored::as_str)
         }
         _ => Some(reason.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(reason: Reason, handling: Handling) -> String {
+        value(reason, &handling).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn says_what_was_served_and_how_long_it_is_fresh() {
+        let served = |ttl| Handling { ttl: Some(ttl), ..Handling::default() };
+        assert_eq!(text(Reason::Hit, served(59)), "proxima; hit; ttl=59");
+        assert_eq!(text(Reason::StaleWhileRevalidate, served(-3)), "proxima; hit; ttl=-3; detail=StaleWhileRevalidate");
+        assert_eq!(text(Reason::StaleIfError, served(-3)), "proxima; fwd=stale; ttl=-3; detail=StaleIfError");
+    }
+
+    #[test]
+    fn says_why_the_origin_was_asked_and_what_was_stored() {
+        let stored = Handling { ttl: Some(60), storage: Some(Ok(())), ..Handling::default() };
+        assert_eq!(text(Reason::Miss, stored), "proxima; fwd=uri-miss; stored; ttl=60");
+        assert_eq!(text(Reason::VariantMiss, stored), "proxima; fwd=vary-miss; stored; ttl=60");
+        assert_eq!(text(Reason::CollapsedHit, stored), "proxima; fwd=miss; collapsed; stored; ttl=60");
+        let refreshed = Handling { forward_status: Some(StatusCode::NOT_MODIFIED), ..stored };
+        assert_eq!(text(Reason::RefreshHit, refreshed), "proxima; fwd=stale; fwd-status=304; stored; ttl=60");
+        let private = Handling { storage: Some(Err(NotStored::Private)), ..Handling::default() };
+        assert_eq!(text(Reason::Miss, private), "proxima; fwd=uri-miss; detail=Private");
+        assert_eq!(text(Reason::MethodNotCached, private), "proxima; fwd=method; detail=MethodNotCached");
+    }
+
+    #[test]
+    fn names_the_reason_of_every_refusal() {
+        for &reason in Reason::ALL.iter().filter(|reason| reason.status().as_u16() >= 300) {
+            let member = text(reason, Handling::default());
+            assert!(member.ends_with(&format!("; detail={}", reason.as_str())), "{member}");
+        }
     }
 }

@@ -36,6 +36,12 @@ impl CachePolicy {
         }
     }
 
+    /// Freshness that is left at `now`, in seconds; negative when it is stale.
+    pub fn ttl(&self, response: &StoredResponse, now: Timestamp) -> i64 {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        seconds(self.lifetime(response)).saturating_sub(seconds(response.age(now)))
+    }
+
     /// Whether it is fresh at `now`.
     pub fn is_fresh(&self, response: &StoredResponse, now: Timestamp) -> bool {
         self.lifetime(response) > response.age(now)

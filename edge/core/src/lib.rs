@@ -18,6 +18,7 @@ pub mod plan;
 pub mod access_log;
 pub mod admit;
 pub mod cache_control;
+pub mod cache_status;
 pub mod conditional;
 mod credentials;
 pub mod decide;

@@ -64,9 +64,9 @@ pub const HIT_FOR_MISS_KEYS: u64 = 65_536;
 /// Variants counted per primary key before responses are no longer stored.
 pub const VARY_NAMES: usize = 16;
 
-/// Header fields that every answer adds to those stored: Age, Content-Length, X-Cache, Via, request id, zone. Room for
-/// them is kept in the stored map, so that an answer need not grow its index.
-pub const ADDED_HEADERS: usize = 6;
+/// Header fields that every answer adds to those stored: Age, Content-Length, X-Cache, Cache-Status, Via, request id,
+/// zone. Room for them is kept in the stored map, so that an answer need not grow its index.
+pub const ADDED_HEADERS: usize = 7;
 
 /// Connections open to one origin at once, per worker.
 pub const ORIGIN_CONNECTIONS: usize = 512;

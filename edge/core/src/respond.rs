@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use crate::cache_status::{self, Handling};
 use crate::edge_config::SetCookiePolicy;
 use crate::entry::StoredResponse;
 use crate::outcome::Reason;
@@ -34,6 +35,8 @@ pub struct Answer<'a> {
     pub request_id: HeaderValue,
     /// What became of the request.
     pub reason: Reason,
+    /// What `Cache-Status` says beside the reason.
+    pub handling: Handling,
     /// Now.
     pub now: Timestamp,
 }
@@ -119,7 +122,7 @@ pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    mark(&mut headers, Answer { reason: refusal.reason, ..answer });
+    mark(&mut headers, Answer { reason: refusal.reason, handling: Handling::default(), ..answer });
     let mut response = Response::new(Bytes::from(page));
     *response.status_mut() = refusal.status;
     *response.headers_mut() = headers;
@@ -139,6 +142,7 @@ const BODY_FIELDS: [HeaderName; 9] = [
     HeaderName::from_static("repr-digest"),
 ];
 
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_PROXIMA_REASON: HeaderName = HeaderName::from_static("x-proxima-reason");
 const X_PROXIMA_REQUEST_ID: HeaderName = HeaderName::from_static("x-proxima-request-id");
@@ -150,27 +154,32 @@ pub(crate) fn reserve(headers: &mut HeaderMap) {
     for name in [AGE, CONTENT_LENGTH, X_CACHE, X_PROXIMA_REQUEST_ID, X_PROXIMA_ZONE] {
         headers.insert(name, PLACEHOLDER);
     }
-    if !headers.contains_key(VIA) {
-        headers.insert(VIA, PLACEHOLDER);
+    for name in [VIA, CACHE_STATUS] {
+        headers.entry(name).or_insert(PLACEHOLDER);
     }
 }
 
 /// No field is sent with it.
 const PLACEHOLDER: HeaderValue = HeaderValue::from_static("");
 
-/// What every answer carries. An origin's Via stays in front of ours (RFC 9110 § 7.6.3); other fields of these names are
-/// replaced.
+/// What every answer carries. An origin's Via and Cache-Status stay in front of ours (RFC 9110 § 7.6.3, RFC 9211 § 2);
+/// other fields of these names are replaced.
 fn mark(headers: &mut HeaderMap, answer: Answer<'_>) {
-    let via = answer.identity.via.clone();
-    match headers.get_mut(VIA) {
-        Some(placeholder) if placeholder.is_empty() => *placeholder = via,
-        _ => {
-            headers.append(VIA, via);
-        }
-    }
+    join(headers, VIA, answer.identity.via.clone());
+    join(headers, CACHE_STATUS, cache_status::value(answer.reason, &answer.handling));
     headers.insert(X_CACHE, HeaderValue::from_static(answer.reason.result_type().x_cache()));
     headers.insert(X_PROXIMA_REQUEST_ID, answer.request_id);
     headers.insert(X_PROXIMA_ZONE, answer.identity.zone.clone());
+}
+
+/// Adds a member behind those that other parties wrote.
+fn join(headers: &mut HeaderMap, name: HeaderName, member: HeaderValue) {
+    match headers.get_mut(&name) {
+        Some(placeholder) if placeholder.is_empty() => *placeholder = member,
+        _ => {
+            headers.append(name, member);
+        }
+    }
 }
 
 fn head(status: StatusCode, headers: HeaderMap) -> Response<()> {

@@ -45,7 +45,7 @@ fn all() -> String {
         }
         metrics.origin_error(*reason);
     }
-    NotStored::ALL.into_iter().for_each(|reason| metrics.not_stored(reason));
+    NotStored::ALL.iter().for_each(|&reason| metrics.not_stored(reason));
     LinkRefusalReason::ALL.into_iter().for_each(|reason| metrics.link_refused(reason));
     Closed::ALL.into_iter().for_each(|how| metrics.connection_closed(how));
     metrics.to_text()
@@ -89,7 +89,7 @@ fn every_reason_is_counted_under_its_name() {
             assert!(text.contains(&format!("proxima_edge_{name}_total{{reason=\"{reason}\"}} 1\n")), "{name} {reason}");
         }
     };
-    by_reason("not_stored", &NotStored::ALL.map(NotStored::as_str));
+    by_reason("not_stored", &NotStored::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
     by_reason("link_refusals", &LinkRefusalReason::ALL.map(LinkRefusalReason::as_str));
     by_reason("connections_closed", &Closed::ALL.map(Closed::as_str));
 }

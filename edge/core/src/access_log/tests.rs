@@ -46,7 +46,7 @@ fn what_is_not_known_has_no_field() {
             "time": "2026-11-22T12:00:00.007Z", "request_id": "id-1", "edge": "edge-1", "zone": "a",
             "client_ip": "192.0.2.7", "client_port": 5000, "scheme": "http", "protocol": "HTTP/1.1", "method": "GET",
             "host": "shop.example.com", "uri_stem": "/a", "result_type": "Error",
-            "detailed_result_type": "ViewerAborted", "bytes": 0, "request_bytes": 0, "time_taken": 1.5, "aborted": true,
+            "detailed_result_type": "ClientCommError", "reason": "ViewerAborted", "bytes": 0, "request_bytes": 0, "time_taken": 1.5, "aborted": true,
         }),
     );
 }
@@ -80,7 +80,7 @@ fn everything_known_is_said() {
             "client_ip": "192.0.2.7", "client_port": 5000, "scheme": "https", "protocol": "HTTP/2.0", "method": "GET",
             "host": "shop.example.com", "uri_stem": "/a", "uri_query": "x=\"1\"\n", "user_agent": "curl",
             "referer": "https://a.example/", "distribution": "web/shop", "behavior": "Default (*)", "status": 200,
-            "result_type": "Miss", "detailed_result_type": "Miss", "not_stored": "SetCookie", "detail": "more",
+            "result_type": "Miss", "detailed_result_type": "Miss", "reason": "Miss", "not_stored": "SetCookie", "detail": "more",
             "content_type": "text/html", "bytes": 7, "request_bytes": 8, "time_to_first_byte": 0.25,
             "time_taken": 1.5, "origin_first_byte": 0.125, "aborted": false,
         }),

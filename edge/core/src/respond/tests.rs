@@ -13,23 +13,30 @@ fn answer(identity: &Identity, reason: Reason) -> Answer<'_> {
         identity,
         request_id: HeaderValue::from_static("id-1"),
         reason,
+        handling: Handling { ttl: Some(30), ..Handling::default() },
         now: NOON.plus(Duration::from_millis(30_999)),
     }
 }
 
+const HIT: &str = "X-Cache: Hit from proxima\nCache-Status: proxima; hit; ttl=30";
 const MARKS: &str = "X-Proxima-Request-Id: id-1\nX-Proxima-Zone: a\nVia: 1.1 edge-1 (proxima)";
 
 fn check_stored(response: &StoredResponse, expected: &str) {
     let head = stored(response, answer(&identity(), Reason::Hit));
     assert_eq!(head.status(), response.status);
-    assert_eq!(head.headers(), &headers(&format!("{expected}\n{MARKS}\nX-Cache: Hit from proxima")));
+    assert_eq!(head.headers(), &headers(&format!("{expected}\n{MARKS}\n{HIT}")));
 }
 
 fn check_fetched(set_cookie: SetCookiePolicy, response: &OriginResponse, expected: &str) {
     let route = route_with(CachePolicyConfig { set_cookie, ..policy() });
     let head = fetched(response, &route, answer(&identity(), Reason::Miss));
     assert_eq!(head.status(), response.status);
-    assert_eq!(head.headers(), &headers(&format!("{expected}\n{MARKS}\nX-Cache: Miss from proxima")));
+    assert_eq!(
+        head.headers(),
+        &headers(&format!(
+            "{expected}\n{MARKS}\nX-Cache: Miss from proxima\nCache-Status: proxima; fwd=uri-miss; ttl=30"
+        ))
+    );
 }
 
 #[test]
@@ -43,10 +50,13 @@ fn a_stored_response_has_age_length_and_marks() {
 
 #[test]
 fn our_via_is_behind_the_origins_and_our_marks_replace_foreign_ones() {
-    let response = fixture::stored("Via: 1.1 origin\nX-Cache: Hit from elsewhere\nX-Proxima-Zone: b\nAge: 7");
+    let response = fixture::stored(
+        "Via: 1.1 origin\nCache-Status: shield; hit\nX-Cache: Hit from elsewhere\nX-Proxima-Zone: b\nAge: 7",
+    );
     let head = stored(&response, answer(&identity(), Reason::Hit));
     let all = |name| head.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(all("via"), ["1.1 origin", "1.1 edge-1 (proxima)"]);
+    assert_eq!(all("cache-status"), ["shield; hit", "proxima; hit; ttl=30"]);
     assert_eq!((all("x-cache"), all("x-proxima-zone"), all("age")), (vec!["Hit from proxima"], vec!["a"], vec!["30"]));
 }
 
@@ -76,11 +86,11 @@ fn a_304_has_what_a_cache_needs_and_nothing_of_the_body() {
         stored(&fixture::stored(&format!("{kept}\n{dropped}\n{modified}")), answer(&identity(), Reason::Hit));
     not_modified(&mut head);
     assert_eq!(head.status(), 304);
-    assert_eq!(head.headers(), &headers(&format!("{kept}\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima")));
+    assert_eq!(head.headers(), &headers(&format!("{kept}\nAge: 30\n{MARKS}\n{HIT}")));
 
     let mut head = stored(&fixture::stored(modified), answer(&identity(), Reason::Hit));
     not_modified(&mut head);
-    assert_eq!(head.headers(), &headers(&format!("{modified}\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima")));
+    assert_eq!(head.headers(), &headers(&format!("{modified}\nAge: 30\n{MARKS}\n{HIT}")));
 }
 
 /// RFC 9110 § 15.3.7.
@@ -92,7 +102,7 @@ fn a_206_describes_its_part_and_keeps_the_rest() {
         let mut head = stored(&response, answer(&identity(), Reason::Hit));
         partial(&mut head, &Layout { framing, segments: Vec::new(), length: 2 });
         assert_eq!(head.status(), 206);
-        let expected = format!("{kept}\n{expected}\nContent-Length: 2\nAge: 30\n{MARKS}\nX-Cache: Hit from proxima");
+        let expected = format!("{kept}\n{expected}\nContent-Length: 2\nAge: 30\n{MARKS}\n{HIT}");
         assert_eq!(head.headers(), &headers(&expected));
     };
     let range = HeaderValue::from_static("bytes 1-2/5");
@@ -139,7 +149,8 @@ fn a_refusal_is_a_page_that_names_reason_and_request() {
     }
     let expected = format!(
         "Content-Type: text/html; charset=utf-8\nContent-Length: {}\nCache-Control: no-store\nServer: proxima\n\
-         Date: Sun, 22 Nov 2026 12:00:30 GMT\nX-Proxima-Reason: HostUnknown\nX-Cache: Error from proxima\n{MARKS}",
+         Date: Sun, 22 Nov 2026 12:00:30 GMT\nX-Proxima-Reason: HostUnknown\nX-Cache: Error from proxima\n\
+         Cache-Status: proxima; detail=HostUnknown\n{MARKS}",
         body.len()
     );
     assert_eq!(response.headers(), &headers(&expected));
