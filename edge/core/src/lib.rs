@@ -4,7 +4,7 @@
 //! can be tested with literal input, and the operator can ask the same code what an edge would do.
 //!
 //! A request passes through the modules in this order:
-//! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
+//! [`framing`] → [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
 //! [`respond`] → [`access_log`].
 
 #![deny(missing_docs)]
@@ -21,6 +21,7 @@ pub mod cache_control;
 mod credentials;
 pub mod decide;
 pub mod entry;
+pub mod framing;
 pub mod freshness;
 pub mod key;
 pub mod origin_request;
