@@ -6,8 +6,7 @@
 //! stream; how the stream is cut never changes the verdict.
 //!
 //! It owns framing and the form of lines. It must not judge what a request means: Host, paths and methods are
-//! `request`'s. Characters that only the reader behind it has to refuse (a method or field name of visible characters
-//! that are not allowed in a token) are left to that reader.
+//! `request`'s.
 
 mod fast;
 
@@ -46,7 +45,7 @@ violations! {
     Fragment,
     /// A version other than HTTP/1.0 and 1.1, or none (HTTP/0.9).
     Version,
-    /// A header line without a name or without a colon.
+    /// A header line without a colon, or whose name is no token.
     FieldName,
     /// White space between a field's name and its colon, or within the name (RFC 9112 § 5.1).
     SpaceInFieldName,
@@ -105,6 +104,8 @@ pub struct Framing {
     trailer: bool,
     /// Where the head began that was last seen to begin, within the last piece.
     began: Option<usize>,
+    /// Heads that have begun.
+    heads: u64,
 }
 
 /// What the head said so far of the body that follows it.
@@ -189,6 +190,7 @@ impl Framing {
             extension_bytes: 0,
             trailer: false,
             began: None,
+            heads: 0,
         }
     }
 
@@ -245,8 +247,14 @@ impl Framing {
         self.began
     }
 
+    /// How many heads have begun.
+    pub fn heads(&self) -> u64 {
+        self.heads
+    }
+
     fn begin(&mut self, at: usize, head: Head) {
         (self.head, self.began) = (head, Some(at));
+        self.heads += 1;
         (self.empty_lines, self.extension_bytes, self.trailer) = (0, 0, false);
     }
 
@@ -339,8 +347,9 @@ impl Framing {
         match byte {
             b' ' | b'\t' => return Err(Violation::SpaceInFieldName),
             b'\n' => return Err(Violation::BareLineFeed),
-            b'\r' | 0x80.. => return Err(Violation::FieldName),
+            b'\r' => return Err(Violation::FieldName),
             0..=0x1f | 0x7f => return Err(Violation::ControlCharacter),
+            _ if !is_token(byte) => return Err(Violation::FieldName),
             _ => {}
         }
         let continues = |known: &[u8], seen: u8| known.get(usize::from(seen)) == Some(&byte.to_ascii_lowercase());
@@ -450,10 +459,20 @@ fn method(byte: u8) -> Step {
     match byte {
         b' ' => Ok(State::TargetFirst),
         b'\n' => Err(Violation::BareLineFeed),
-        b'!'..=b'~' => Ok(State::Method),
-        b'\t' | b'\r' | 0x80.. => Err(Violation::RequestLine),
-        _ => Err(Violation::ControlCharacter),
+        b'\t' | b'\r' => Err(Violation::RequestLine),
+        0..=0x1f | 0x7f => Err(Violation::ControlCharacter),
+        _ if is_token(byte) => Ok(State::Method),
+        _ => Err(Violation::RequestLine),
     }
+}
+
+/// Characters of methods and field names (RFC 9110 § 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 fn target(byte: u8) -> Step {

@@ -26,6 +26,9 @@ pub const CONNECTIONS_PER_WORKER: usize = 16_384;
 /// HTTP/2 streams open at once on one connection: the value RFC 9113 § 6.5.2 recommends as a minimum.
 pub const HTTP2_STREAMS: u32 = 100;
 
+/// Interim responses that wait to be written to a viewer, bytes: as much as one head of Early Hints can sensibly have.
+pub const INTERIM_BYTES: usize = 8 << 10;
+
 /// A connection without a request in progress is closed after this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request head must be complete this long after its first byte (slowloris).

@@ -113,7 +113,8 @@ reasons! {
     InvalidHost => Error, 400;
     /// The path has dot segments, backslashes, NUL or other controls.
     InvalidPath => Error, 400;
-    /// Two statements about the body, or a transfer coding other than chunked.
+    /// Two statements about the body, a transfer coding other than chunked, malformed chunks, or lines that readers end in
+    /// different places.
     InvalidFraming => Error, 400;
     /// Anything else that is not HTTP.
     InvalidRequest => Error, 400;
@@ -121,6 +122,8 @@ reasons! {
     UriTooLong => Error, 414;
     /// Request line and headers are too long, or too many.
     HeadTooLarge => Error, 494;
+    /// The request head was not complete in time.
+    HeadTimeout => Error, 408;
     /// `only-if-cached`, and it is not.
     OnlyIfCached => Error, 504;
 
