@@ -25,7 +25,8 @@ use proxima_edge_core::route::Route;
 
 use crate::edge::{Edge, Worker};
 use crate::metrics::Metrics;
-use crate::origin::{Fetched, OriginError};
+use crate::origin::{Fetched, OriginError, RequestBody};
+use crate::server::interim::Interim;
 
 mod hit_for_miss;
 mod near;
@@ -159,6 +160,8 @@ pub struct Wish<'a> {
     pub varies: Option<Arc<[http::HeaderName]>>,
     /// Miss or Expired.
     pub reason: Reason,
+    /// Where interim responses go, when this request is what asks the origin.
+    pub interim: Interim,
 }
 
 /// Fetches through the cache: leads a fill, follows one, or goes alone where that is right.
@@ -225,6 +228,7 @@ async fn lead(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>
         request: Rc::clone(outgoing),
         primary: wish.key.clone(),
         varies: wish.varies.clone(),
+        interim: wish.interim.clone(),
         initiator,
     };
     tokio::task::spawn_local(fill.run(permit));
@@ -249,7 +253,7 @@ async fn follow(metrics: &Metrics, reader: FillReader) -> (FillReader, Head) {
 /// Asks the origin for this viewer alone, under the viewer's own conditions; nothing is stored.
 async fn pass(worker: &Rc<Worker>, wish: &Wish<'_>, reason: Reason) -> Source {
     let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
-    match worker.origins.fetch(wish.route, &outgoing, crate::origin::RequestBody::Empty).await {
+    match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
         Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
         Err(error) => Source::Failed(error),
     }

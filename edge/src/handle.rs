@@ -29,6 +29,7 @@ use crate::edge::Worker;
 use crate::fill::{self, FillReader, Source, Wish};
 use crate::log::Record;
 use crate::origin::{Fetched, OriginError, RequestBody};
+use crate::server::interim::Interim;
 use crate::store::{Found, Lookup, Wanted};
 
 /// Answers one request. Never fails: what goes wrong becomes a response, and every response carries its log record.
@@ -36,11 +37,12 @@ pub async fn handle(
     worker: Rc<Worker>,
     connection: Rc<ConnectionFacts>,
     incoming: Request<Incoming>,
+    interim: Interim,
 ) -> Response<ReplyBody> {
     let (head, body) = incoming.into_parts();
     let record = Record::begin(&worker, &connection, &head);
     let version = head.version;
-    let mut exchange = Exchange { worker, record, unread: !body.is_end_stream() };
+    let mut exchange = Exchange { worker, record, interim, unread: !body.is_end_stream() };
     let mut response = match exchange.answer(&connection, head, body).await {
         Ok(response) => response,
         Err(refusal) => exchange.refuse(&refusal),
@@ -65,6 +67,8 @@ pub async fn handle(
 struct Exchange {
     worker: Rc<Worker>,
     record: Record,
+    /// Where interim responses go.
+    interim: Interim,
     /// A part of the request's body has not been read.
     unread: bool,
 }
@@ -95,12 +99,14 @@ impl Exchange {
                 None => Err(Refusal::new(Reason::InternalError, "")),
             },
             Decision::Fetch(reason) => {
-                let wish = Wish { route: &route, request: &request, key, varies, reason };
+                let interim = self.interim.clone();
+                let wish = Wish { route: &route, request: &request, key, varies, reason, interim };
                 let source = Box::pin(fill::fetch(&self.worker, wish)).await;
                 self.relay(&route, &request, source)
             }
             Decision::Bypass(reason @ Reason::RangeRequest) => {
-                let wish = Wish { route: &route, request: &request, key, varies, reason };
+                let interim = self.interim.clone();
+                let wish = Wish { route: &route, request: &request, key, varies, reason, interim };
                 match Box::pin(fill::join_near(&self.worker, &wish)).await {
                     Some(source) => self.relay(&route, &request, source),
                     None => Box::pin(self.pass(&route, &request, body, reason)).await,
@@ -161,7 +167,7 @@ impl Exchange {
         let outgoing = route.origin_request(request, Purpose::Pass);
         let body = RequestBody::viewer(body);
         let upload = body.upload();
-        let fetched = self.worker.origins.fetch(route, &outgoing, body).await;
+        let fetched = self.worker.origins.fetch(route, &outgoing, body, &self.interim).await;
         if let Some(upload) = upload {
             self.record.fields.request_body_bytes = upload.bytes();
             self.unread = !upload.is_complete();

@@ -196,6 +196,9 @@ impl Drop for Record {
         self.fields.time_taken = self.elapsed();
         // Without a response head there was nothing to complete.
         self.fields.aborted |= self.fields.status.is_none();
+        if std::thread::panicking() {
+            self.fields.reason = Reason::InternalError;
+        }
         let edge = &self.worker.edge;
         edge.metrics.request_done(&self.fields);
         if edge.log.is_on() {

@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use proxima_edge_core::access_log::AccessRecord;
+use proxima_edge_core::framing::Violation;
 use proxima_edge_core::link::LinkRefusalReason;
 use proxima_edge_core::outcome::{NotStored, Reason, ResultType};
 
@@ -27,6 +28,7 @@ pub struct Metrics {
     /// Errors of accepting a connection.
     pub accept_errors: Counter,
     connections_closed: Arc<ByIndex>,
+    violations: Arc<ByIndex>,
     /// Panics, each of which ended one connection.
     pub panics: Counter,
     /// HTTP/2 streams reset since the viewer took no byte for too long.
@@ -128,6 +130,7 @@ impl Metrics {
                 "Viewer connections ended, by cause",
                 Closed::ALL.map(Closed::as_str).to_vec(),
             ),
+            violations: violations(&mut r),
             panics: counter(&mut r, "panics", "Panics, each of which ended one connection"),
             stalled_streams: counter(&mut r, "stalled_streams", "HTTP/2 streams reset since the viewer took nothing"),
             fill_waiters: gauge(&mut r, "fill_waiters", "Viewers that wait for a fetch that another one began"),
@@ -197,6 +200,11 @@ impl Metrics {
         self.connections_closed.inc(how as usize);
     }
 
+    /// Counts a viewer who broke the framing.
+    pub fn violation(&self, violation: Violation) {
+        self.violations.inc(violation as usize);
+    }
+
     /// Counts a failed request to an origin.
     pub fn origin_error(&self, reason: Reason) {
         self.origin_errors.inc(reason as usize);
@@ -224,6 +232,15 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn violations(registry: &mut Registry) -> Arc<ByIndex> {
+    by_index(
+        registry,
+        "framing_violations",
+        "Viewer connections ended for the framing of what was sent, by what was wrong",
+        Violation::ALL.iter().map(|violation| violation.as_str()).collect(),
+    )
 }
 
 fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {

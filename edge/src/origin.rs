@@ -21,10 +21,12 @@ use proxima_edge_core::storable::{OriginResponse, end_to_end};
 use proxima_edge_core::timestamp::Timestamp;
 
 use crate::edge::Edge;
+use crate::server::interim::Interim;
 
 mod body;
 mod connect;
 mod guard;
+mod informational;
 mod pool;
 
 pub use body::{OriginBody, OriginBodyError, RequestBody};
@@ -32,6 +34,7 @@ pub use guard::Verdict;
 
 use body::Upload;
 use connect::Connector;
+use informational::Informational;
 use pool::{Lease, Pool, PoolKey, Sender};
 
 /// Why an origin gave no response. Shared by all who waited for it.
@@ -83,12 +86,13 @@ impl Origins {
     ///
     /// Failed connections are tried again up to the origin's attempts, and so are GET and HEAD without an answer in
     /// time (CloudFront: "Origin connection attempts"). A request that may have reached the origin is otherwise sent
-    /// again only when it is GET or HEAD and died with a pooled connection.
+    /// again only when it is GET or HEAD and died with a pooled connection. Interim responses go to `interim`.
     pub async fn fetch(
         &self,
         route: &Route,
         request: &OriginRequest,
         mut body: RequestBody,
+        interim: &Interim,
     ) -> Result<Fetched, OriginError> {
         let origin = &route.behavior.origin;
         let pool = self.pool(route, request);
@@ -111,7 +115,7 @@ impl Origins {
                     Err(error) => return Err(error),
                 },
             };
-            let failure = match self.exchange(sender, origin, request, body).await {
+            let failure = match self.exchange(sender, origin, request, (body, interim)).await {
                 Ok((response, sender, requested_at)) => {
                     let lease = Lease::new(sender, upload, &pool, permit, origin.keep_alive_timeout);
                     return self.accept(response, lease, origin, requested_at);
@@ -150,10 +154,10 @@ impl Origins {
         mut sender: Sender,
         origin: &Origin,
         request: &OriginRequest,
-        body: RequestBody,
+        (body, interim): (RequestBody, &Interim),
     ) -> Result<(Response<Incoming>, Sender, Timestamp), Failure> {
         let upload = body.upload();
-        let informational = Rc::new(Informational::default());
+        let informational = Informational::new(interim.is_wanted());
         let outgoing = compose(request, body, &informational);
         let requested_at = self.edge.clock.now();
         self.edge.metrics.origin_requests.inc();
@@ -168,7 +172,7 @@ impl Origins {
                     Err(Failure { error, unsent })
                 }
             },
-            () = informational.too_many() => Err(Failure {
+            () = informational.relay(interim) => Err(Failure {
                 error: OriginError::new(Reason::OriginInvalidResponse, "more interim responses than HTTP allows"),
                 unsent: None,
             }),
@@ -215,34 +219,6 @@ impl Origins {
     }
 }
 
-/// Interim responses (1xx) of one exchange. One 100 is ordinary; CloudFront treats a second as an error.
-#[derive(Debug, Default)]
-struct Informational {
-    counts: Arc<std::sync::Mutex<(u32, u32)>>,
-    exceeded: Arc<tokio::sync::Notify>,
-}
-
-/// Most interim responses before the final one. Early Hints come once or twice; more is a broken or hostile origin.
-const INTERIM_RESPONSES: u32 = 16;
-
-impl Informational {
-    fn watch<B>(&self, request: &mut Request<B>) {
-        let (counts, exceeded) = (Arc::clone(&self.counts), Arc::clone(&self.exceeded));
-        hyper::ext::on_informational(request, move |response| {
-            let mut counts = counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            counts.0 += 1;
-            counts.1 += u32::from(response.status() == StatusCode::CONTINUE);
-            if counts.0 > INTERIM_RESPONSES || counts.1 > 1 {
-                exceeded.notify_one();
-            }
-        });
-    }
-
-    async fn too_many(&self) {
-        self.exceeded.notified().await;
-    }
-}
-
 /// Serialises the request from the parsed model; hyper adds the one framing header that the body calls for.
 fn compose(request: &OriginRequest, body: RequestBody, informational: &Informational) -> Request<RequestBody> {
     let mut outgoing = Request::new(body);
@@ -280,7 +256,9 @@ fn may_reconnect(error: &OriginError) -> bool {
 }
 
 fn classify(error: &hyper::Error, upload: Option<&Upload>) -> OriginError {
-    let reason = if upload.is_some_and(Upload::failed) {
+    let reason = if upload.is_some_and(Upload::malformed) {
+        Reason::InvalidFraming
+    } else if upload.is_some_and(Upload::failed) {
         Reason::ViewerBodyIncomplete
     } else if error.is_parse_too_large() {
         Reason::OriginHeaderTooBig

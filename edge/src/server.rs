@@ -25,16 +25,23 @@ use crate::metrics::Closed;
 use crate::origin::Origins;
 
 pub mod drain;
+pub mod inspect;
+pub mod interim;
 pub mod listener;
+pub mod phase;
+mod refused;
 mod reply;
 mod streams;
 pub mod timeouts;
 
 use drain::{Connections, Registration};
+use inspect::Inspect;
+use interim::{Interim, Interject};
 use listener::Listener;
+use phase::Phase;
 use reply::ServerBody;
 use streams::LocalExecutor;
-use timeouts::{Guarded, Phase, Protocol};
+use timeouts::{Guarded, Protocol};
 
 /// Response bytes that one HTTP/2 stream may buffer: more only costs memory, since the socket buffers as well.
 const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -148,17 +155,21 @@ async fn connection(worker: Rc<Worker>, registration: Registration, accepted: li
     let listener::Accepted { stream, peer, permit: _permit } = accepted;
     let phase = Rc::new(Phase::default());
     let mut io = Guarded::new(stream, Rc::clone(&phase));
+    let facts = Rc::new(ConnectionFacts { peer, scheme: Scheme::Http });
+    let shared = Shared { worker, facts, phase: Rc::clone(&phase) };
     let protocol = match io.detect(&registration).await {
         Ok(Some(protocol)) => protocol,
         Ok(None) => return Closed::Done,
-        Err(_) => return phase.ended().unwrap_or(Closed::Failed),
+        Err(_) => {
+            refused::note(&shared, Protocol::Http1, &Ok(()));
+            return phase.ended().unwrap_or(Closed::Failed);
+        }
     };
-    let facts = Rc::new(ConnectionFacts { peer, scheme: Scheme::Http });
-    let shared = Shared { worker, facts, phase: Rc::clone(&phase) };
     let served = match protocol {
-        Protocol::Http1 => serve_http1(shared, &registration, io).await,
-        Protocol::Http2 => serve_http2(shared, &registration, io).await,
+        Protocol::Http1 => serve_http1(shared.clone(), &registration, io).await,
+        Protocol::Http2 => serve_http2(shared.clone(), &registration, io).await,
     };
+    refused::note(&shared, protocol, &served);
     match served {
         Ok(()) => phase.ended().unwrap_or(Closed::Done),
         Err(error) => {
@@ -170,6 +181,7 @@ async fn connection(worker: Rc<Worker>, registration: Registration, accepted: li
 }
 
 /// What all requests of one connection share.
+#[derive(Clone)]
 struct Shared {
     worker: Rc<Worker>,
     facts: Rc<ConnectionFacts>,
@@ -177,6 +189,7 @@ struct Shared {
 }
 
 async fn serve_http1(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
+    let io = Inspect::new(Interject::new(io, Rc::clone(&shared.phase)), Rc::clone(&shared.phase));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.half_close(false).header_read_timeout(None).max_buf_size(limits::HEAD_BUFFER_BYTES);
     let http = builder.serve_connection(TokioIo::new(io), service(shared));
@@ -227,10 +240,20 @@ fn service(
     Future = impl Future<Output = ServiceResult>,
 > {
     hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let (worker, facts) = (Rc::clone(&shared.worker), Rc::clone(&shared.facts));
-        let in_flight = shared.phase.request_begins(!http_body::Body::is_end_stream(request.body()));
+        let (worker, facts, phase) = (Rc::clone(&shared.worker), Rc::clone(&shared.facts), Rc::clone(&shared.phase));
+        let in_flight = phase.request_begins(!http_body::Body::is_end_stream(request.body()));
+        let interim = Interim::of_current(&phase, request.version());
         async move {
-            let response = handle(worker, facts, request).await;
+            let mut answering = pin!(handle(worker, facts, request, interim.clone()));
+            let response = poll_fn(|context| {
+                let answered = answering.as_mut().poll(context);
+                if answered.is_pending() {
+                    phase.waits_with(context.waker());
+                }
+                answered
+            });
+            let response = response.await;
+            interim.close();
             Ok(response.map(|body| ServerBody::new(body, in_flight)))
         }
     })

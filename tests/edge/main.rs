@@ -5,6 +5,7 @@
 mod behaviors;
 mod coalescing;
 mod control;
+mod hostile;
 mod lifecycle;
 mod origin_faults;
 mod origins;

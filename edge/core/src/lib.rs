@@ -4,8 +4,8 @@
 //! can be tested with literal input, and the operator can ask the same code what an edge would do.
 //!
 //! A request passes through the modules in this order:
-//! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
-//! [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`].
+//! [`framing`] → [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) →
+//! [`storable`] → [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`].
 
 #![deny(missing_docs)]
 
@@ -23,6 +23,7 @@ pub mod conditional;
 mod credentials;
 pub mod decide;
 pub mod entry;
+pub mod framing;
 pub mod freshness;
 pub mod key;
 pub mod origin_request;

@@ -10,6 +10,12 @@ pub const HEAD_BYTES: usize = 32_768;
 pub const HEADERS: usize = 100;
 /// hyper's read buffer for a head, bytes: above [`HEAD_BYTES`] so that our own 494 answers first.
 pub const HEAD_BUFFER_BYTES: usize = 65_536;
+/// Empty lines that are passed over before a request line: RFC 9112 § 2.2 asks for at least one.
+pub const LEADING_EMPTY_LINES: u8 = 1;
+/// Longest body that a viewer may announce, and largest chunk, bytes: beyond it other readers may compute with a sign.
+pub const BODY_BYTES: u64 = i64::MAX.cast_unsigned();
+/// Extensions of all chunks of one body together, bytes. Nobody sends them, and nobody looks at them.
+pub const CHUNK_EXTENSION_BYTES: u16 = 256;
 /// Longest response head of an origin, bytes; beyond it 502.
 pub const ORIGIN_HEAD_BYTES: usize = 65_536;
 /// Most header fields of an origin's response.
@@ -19,6 +25,9 @@ pub const ORIGIN_HEADERS: usize = 200;
 pub const CONNECTIONS_PER_WORKER: usize = 16_384;
 /// HTTP/2 streams open at once on one connection: the value RFC 9113 § 6.5.2 recommends as a minimum.
 pub const HTTP2_STREAMS: u32 = 100;
+
+/// Interim responses that wait to be written to a viewer, bytes: as much as one head of Early Hints can sensibly have.
+pub const INTERIM_BYTES: usize = 8 << 10;
 
 /// A connection without a request in progress is closed after this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -18,6 +18,7 @@ use super::Permit;
 use super::progress::{FillHead, Head, Progress, ReadError};
 use crate::edge::Worker;
 use crate::origin::{Fetched, OriginBody, RequestBody};
+use crate::server::interim::Interim;
 use crate::store::{ObjectId, Store, exact_copy};
 
 /// A response that could not be shared, on its way to the viewer who caused the fetch.
@@ -33,6 +34,7 @@ pub(super) struct Fill {
     pub(super) request: Rc<OriginRequest>,
     pub(super) primary: CacheKey,
     pub(super) varies: Option<Arc<[HeaderName]>>,
+    pub(super) interim: Interim,
     pub(super) initiator: oneshot::Sender<Unshared>,
 }
 
@@ -42,7 +44,8 @@ impl Fill {
         let edge = Arc::clone(&self.worker.edge);
         // Read before the request is sent: what is purged from now on also covers this response.
         let epoch = edge.plans.epoch();
-        let fetched = match self.worker.origins.fetch(&self.route, &self.request, RequestBody::Empty).await {
+        let fetch = self.worker.origins.fetch(&self.route, &self.request, RequestBody::Empty, &self.interim);
+        let fetched = match fetch.await {
             Ok(fetched) => fetched,
             Err(error) => return permit.progress.settle(Head::Failed(error)),
         };

@@ -39,6 +39,7 @@ pub struct Upload {
     bytes: Cell<u64>,
     complete: Cell<bool>,
     failed: Cell<bool>,
+    malformed: Cell<bool>,
     abandoned: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -67,6 +68,11 @@ impl Upload {
                 waker.wake();
             }
         }
+    }
+
+    /// Whether what the viewer sent is no body.
+    pub fn malformed(&self) -> bool {
+        self.malformed.get()
     }
 
     /// Whether the viewer's side broke off.
@@ -142,6 +148,7 @@ impl Body for RequestBody {
                 }
                 Some(Err(error)) => {
                     upload.failed.set(true);
+                    upload.malformed.set(is_malformed(&error));
                     Some(Err(error.into()))
                 }
                 None => {
@@ -165,6 +172,13 @@ impl Body for RequestBody {
             Self::Viewer { incoming, .. } => incoming.size_hint(),
         }
     }
+}
+
+/// Whether a body was not HTTP, as opposed to not being there.
+fn is_malformed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), InvalidData | InvalidInput))
 }
 
 /// Why an origin's body ended before its end.

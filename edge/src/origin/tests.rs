@@ -79,7 +79,7 @@ async fn fetch(trusted: bool, server_name: Option<&str>) -> Result<StatusCode, R
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
             });
             let outgoing = route.origin_request(&request, Purpose::Pass);
-            let fetched = origins.fetch(&route, &outgoing, RequestBody::Empty).await;
+            let fetched = origins.fetch(&route, &outgoing, RequestBody::Empty, &Interim::none()).await;
             fetched.map(|fetched| fetched.head.status).map_err(|error| error.reason)
         })
         .await

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::phase::InFlight;
 use super::streams::{self, Turn};
-use super::timeouts::InFlight;
 use crate::body::{BodyError, ReplyBody};
 
 /// A reply, and the knowledge that it is in flight.

@@ -1,6 +1,6 @@
 //! What hyper reads from and writes to: a socket with time limits, gathered writes and a gentle end.
 //!
-//! * **Time.** A connection is idle, sends a request head, or has requests in flight; the service keeps the [`Phase`].
+//! * **Time.** A connection is idle, sends a request head, or has requests in flight, as its [`Phase`] tells.
 //!   Deadlines are looked at only when a read or write has to wait, and one lazily moved timer serves them all: a busy
 //!   connection never touches the timer wheel. The gap between two reads of a request body is judged where the body is
 //!   read (with [`BodyGap`]), since only there is it known that more of it is wanted.
@@ -10,9 +10,9 @@
 //!   then what comes is read and thrown away for a while. A plain close would make the kernel answer those bytes with a
 //!   reset, and the viewer would lose the response.
 //!
-//! All bytes pass through [`Guarded::poll_read`] as plain slices, so a byte-level inspector can join here.
+//! What the bytes mean is [`inspect`](super::inspect)'s, one layer above.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::drain::Registration;
+use super::phase::Phase;
 use crate::metrics::Closed;
 
 /// Pieces of a write that together are at most this many bytes are copied into one.
@@ -37,24 +38,6 @@ thread_local! {
     static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHER_BYTES));
 }
 
-/// What a connection is doing. Shared between the socket's wrapper and the service above hyper.
-#[derive(Debug, Default)]
-pub struct Phase {
-    in_flight: Cell<u32>,
-    multiplexed: Cell<bool>,
-    /// A byte of a request head was read, but the head is not complete.
-    head_begun: Cell<bool>,
-    /// The last request had a body, of which a part may be under way.
-    had_body: Cell<bool>,
-    /// Since when the viewer has been waited for; none until a read has to wait.
-    waiting_since: Cell<Option<Instant>>,
-    ended: Cell<Option<Closed>>,
-}
-
-/// A request in flight; dropped with its response.
-#[derive(Debug)]
-pub struct InFlight(Rc<Phase>);
-
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -62,62 +45,6 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 by prior knowledge.
     Http2,
-}
-
-impl Phase {
-    /// Several requests at a time: incomplete heads can no longer be told from other frames.
-    pub fn multiplexed(&self) {
-        self.multiplexed.set(true);
-        self.head_begun.set(false);
-        self.waiting_since.set(None);
-    }
-
-    /// A request head is complete.
-    pub fn request_begins(self: &Rc<Self>, has_body: bool) -> InFlight {
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.had_body.set(has_body);
-        self.head_begun.set(false);
-        self.waiting_since.set(None);
-        InFlight(Rc::clone(self))
-    }
-
-    /// Which limit ended the connection, if one did.
-    pub fn ended(&self) -> Option<Closed> {
-        self.ended.get()
-    }
-
-    fn bytes_came(&self) {
-        if self.in_flight.get() == 0 && !self.multiplexed.get() && !self.head_begun.get() {
-            self.head_begun.set(true);
-            self.waiting_since.set(None);
-        }
-    }
-
-    /// Until when the viewer may take to send something, and what it means if it does not.
-    fn read_deadline(&self) -> Option<(Instant, Closed)> {
-        if self.in_flight.get() > 0 {
-            return None;
-        }
-        let since = self.waiting_since.get().unwrap_or_else(Instant::now);
-        self.waiting_since.set(Some(since));
-        Some(if self.head_begun.get() {
-            (since + limits::HEAD_TIMEOUT, Closed::HeadTimeout)
-        } else {
-            (since + limits::IDLE_TIMEOUT, Closed::IdleTimeout)
-        })
-    }
-
-    /// Bytes that we did not read, or will not, may be on their way.
-    fn may_have_more(&self) -> bool {
-        self.had_body.get() || self.head_begun.get()
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
-        self.0.waiting_since.set(None);
-    }
 }
 
 /// A socket under hyper. See the module.
@@ -216,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     }
 
     fn time_out(&self, closed: Closed) -> io::Error {
-        self.phase.ended.set(Some(closed));
+        self.phase.end(closed);
         io::Error::new(io::ErrorKind::TimedOut, closed.as_str())
     }
 

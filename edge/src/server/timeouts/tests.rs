@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use proxima_edge_core::framing::Position;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::super::drain::Connections;
@@ -62,12 +63,27 @@ async fn request_in_flight_has_no_read_deadline_and_the_idle_time_begins_after_i
     viewer.write_all(b"GET").await.unwrap();
     guarded.read_exact(&mut [0; 3]).await.unwrap();
     let in_flight = phase.request_begins(false);
+    phase.followed(Position::Between, 1);
     let waited = tokio::time::timeout(limits::IDLE_TIMEOUT * 10, guarded.read(&mut [0; 1])).await;
     assert!(waited.is_err(), "the origin may take its time");
     drop(in_flight);
     let (_, passed) = read_error(&mut guarded).await;
     assert_eq!(phase.ended(), Some(Closed::IdleTimeout));
     assert!(about(passed, limits::IDLE_TIMEOUT), "{passed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_began_behind_a_request_has_ten_seconds_once_that_is_answered() {
+    let (mut viewer, mut guarded, phase) = pair();
+    viewer.write_all(b"whole and GE").await.unwrap();
+    guarded.read_exact(&mut [0; 12]).await.unwrap();
+    phase.followed(Position::Head, 2);
+    let in_flight = phase.request_begins(false);
+    tokio::time::sleep(limits::IDLE_TIMEOUT).await;
+    drop(in_flight);
+    let (_, passed) = read_error(&mut guarded).await;
+    assert_eq!(phase.ended(), Some(Closed::HeadTimeout));
+    assert!(about(passed, limits::HEAD_TIMEOUT), "{passed:?}");
 }
 
 #[tokio::test(start_paused = true)]
