@@ -127,3 +127,40 @@ enum StoreKey {
     Head(CacheKey),
     Slice(ObjectId, u32),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two whole slices and one of ten bytes, each byte telling where it is.
+    fn slices() -> Vec<Bytes> {
+        let slice = |index: u8, length: u64| Bytes::from(vec![index; usize::try_from(length).unwrap()]);
+        vec![slice(0, limits::SLICE_BYTES), slice(1, limits::SLICE_BYTES), slice(2, 10)]
+    }
+
+    /// Which slices a range is cut from, and how much of each.
+    fn check(body: &FoundBody, start: u64, end: u64, expected: &[(u8, usize)]) {
+        let cut = body.cut(ByteRange { start, end });
+        let seen: Vec<_> = cut.iter().map(|bytes| (bytes[0], bytes.len())).collect();
+        assert_eq!(seen, expected, "{start}..{end}");
+    }
+
+    #[test]
+    fn a_range_is_cut_from_the_slices_that_it_is_in() {
+        const SLICE: u64 = limits::SLICE_BYTES;
+        let whole_slice = 1 << 20;
+        let sparse = FoundBody::Sparse((0..).zip(slices()).collect());
+        for body in [FoundBody::Slices(slices()), sparse] {
+            check(&body, 0, 1, &[(0, 1)]);
+            check(&body, 5, SLICE, &[(0, whole_slice - 5)]);
+            check(&body, SLICE, SLICE + 1, &[(1, 1)]);
+            check(&body, SLICE - 1, SLICE + 2, &[(0, 1), (1, 2)]);
+            check(&body, SLICE - 3, 2 * SLICE + 4, &[(0, 3), (1, whole_slice), (2, 4)]);
+            check(&body, 2 * SLICE, 2 * SLICE + 10, &[(2, 10)]);
+            assert_eq!(body.pinned(), 2 * SLICE + 10);
+        }
+        let body = FoundBody::Whole(Bytes::from_static(b"0123456789"));
+        assert_eq!(body.cut(ByteRange { start: 2, end: 5 }), ["234"]);
+        assert_eq!(body.pinned(), 0);
+    }
+}

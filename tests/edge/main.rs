@@ -11,5 +11,6 @@ mod origin_faults;
 mod origins;
 mod pass_through;
 mod requests;
+mod selection;
 mod store;
 mod streaming;

@@ -65,6 +65,50 @@ fn every_reader_gets_all_bytes_at_its_own_pace() {
     assert_eq!(poll(&mut late), "end");
 }
 
+/// What a reader gets right now before an offset.
+fn poll_until(reader: &mut FillReader, end: u64) -> Option<String> {
+    match reader.poll_data_until(&mut Context::from_waker(StdWaker::noop()), end) {
+        Poll::Ready(Some(Ok(bytes))) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_reader_of_ranges_gets_their_bytes_and_no_others() {
+    let (progress, _) = progress();
+    let mut reader = Progress::reader(&progress).unwrap();
+    progress.push(Bytes::from_static(b"0123"));
+    progress.push(Bytes::from_static(b"4567"));
+    assert_eq!(reader.received(), 8);
+    reader.skip_to(1);
+    assert_eq!(poll_until(&mut reader, 2).as_deref(), Some("1"));
+    reader.skip_to(3);
+    assert_eq!(poll_until(&mut reader, 6).as_deref(), Some("3"));
+    assert_eq!(poll_until(&mut reader, 6).as_deref(), Some("45"));
+    // Ahead of what has arrived.
+    reader.skip_to(9);
+    assert_eq!(poll_until(&mut reader, 11), None);
+    progress.push(Bytes::from_static(b"89ab"));
+    assert_eq!(poll_until(&mut reader, 11).as_deref(), Some("9a"));
+    reader.skip_to(2);
+    assert_eq!(poll(&mut reader), "b", "there is no way back");
+}
+
+#[test]
+fn a_reader_far_ahead_does_not_hold_a_window_up() {
+    let (progress, metrics) = progress();
+    let mut reader = Progress::reader(&progress).unwrap();
+    progress.keep_window();
+    reader.skip_to(100 << 20);
+    for _ in 0..10 {
+        progress.push(mib(1));
+        assert!(progress.room().now_or_never().is_some());
+    }
+    assert_eq!(metrics.fill_bytes.get(), 0, "nobody wants these bytes");
+    progress.finish(Ok(()));
+    assert_eq!(poll(&mut reader), "end");
+}
+
 #[test]
 fn a_reader_in_the_middle_survives_consolidation() {
     let (progress, _) = progress();

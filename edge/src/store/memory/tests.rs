@@ -109,6 +109,35 @@ async fn a_film_does_not_evict_small_objects_that_keep_being_asked_for() {
     }
 }
 
+/// Offsets in MiB.
+fn range(start: u64, end: u64) -> ByteRange {
+    ByteRange { start: start << 20, end: end << 20 }
+}
+
+#[tokio::test]
+async fn only_the_slices_that_are_wanted_are_needed() {
+    let store = store(64 << 20);
+    let object = insert_film(&store, "film", 5).await;
+    store.cache.load().invalidate(&StoreKey::Slice(object, 2)).await;
+    for (wanted, expected) in [
+        (vec![], Some(vec![])),
+        (vec![range(0, 1)], Some(vec![0])),
+        (vec![range(0, 2)], Some(vec![0, 1])),
+        (vec![range(0, 1), range(4, 5)], Some(vec![0, 4])),
+        // Two parts of one slice.
+        (vec![ByteRange { start: 0, end: 1 }, ByteRange { start: 5, end: (1 << 20) + 1 }], Some(vec![0, 1])),
+        (vec![range(1, 3)], None),
+        (vec![range(0, 1), range(2, 3)], None),
+    ] {
+        let indexes = match store.lookup(&key("film"), |_| Wanted::Parts(wanted.clone())).await {
+            Lookup::Found(Found { body: FoundBody::Sparse(slices), .. }) => Some(slices.into_keys().collect()),
+            _ => None,
+        };
+        assert_eq!(indexes, expected, "{wanted:?}");
+    }
+    assert_eq!(found(&store, "film").await, None);
+}
+
 #[tokio::test]
 async fn names_that_responses_vary_by_are_remembered() {
     let store = store(1 << 20);
