@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use proxima_edge_core::decide::Decision;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::origin_request::Purpose;
-use proxima_edge_core::outcome::{NotStored, Reason};
+use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::request::{ConnectionFacts, Refusal, ViewerRequest};
 use proxima_edge_core::respond::{self, Answer};
 use proxima_edge_core::route::Route;
@@ -83,18 +83,34 @@ impl Exchange {
         }
         let key = route.cache_key(&request);
         let (found, varies) = self.lookup(&route, &request, &key).await;
-        match route.decide(found.as_ref().map(|found| &*found.head), &request, now) {
-            Decision::Serve => match found {
-                Some(found) => Ok(self.serve(&request, found)),
-                None => Err(Refusal::new(Reason::InternalError, "")),
-            },
-            Decision::Fetch(reason) => {
-                let wish = Wish { route: &route, request: &request, key, varies, reason };
-                let source = Box::pin(fill::fetch(&self.worker, wish)).await;
+        let decision = route.decide(found.as_ref().map(|found| &*found.head), &request, now);
+        let misses = decision != Decision::Serve && route.behavior.cache_policy.origin_controlled;
+        let place = misses.then(|| edge.invalidations.place(&route.resource(&request)));
+        let wish = |kept, reason| Wish { route: &route, request: &request, key, varies, kept, place, reason };
+        match (decision, found) {
+            (Decision::Serve, Some(found)) => Ok(self.serve(&request, found, Reason::Hit)),
+            (Decision::ServeStale(reason), Some(found)) => {
+                if reason == Reason::StaleWhileRevalidate {
+                    fill::refresh(&self.worker, &wish(Some(found.clone()), Reason::Expired));
+                }
+                Ok(self.serve(&request, found, reason))
+            }
+            (Decision::Serve | Decision::ServeStale(_), None) => Err(Refusal::new(Reason::InternalError, "")),
+            (Decision::Revalidate, found) => {
+                let source = Box::pin(fill::fetch(&self.worker, wish(found, Reason::Expired))).await;
                 self.relay(&route, &request, source)
             }
-            Decision::Bypass(reason) => Box::pin(self.pass(&route, &request, body, reason)).await,
-            Decision::Refuse(refusal) => Err(refusal),
+            (Decision::Fetch(reason), _) => {
+                let source = Box::pin(fill::fetch(&self.worker, wish(None, reason))).await;
+                self.relay(&route, &request, source)
+            }
+            (Decision::Bypass(Reason::HeadMiss), found) => {
+                let kept = found.filter(|found| route.may_replay(&found.head, &request));
+                let source = Box::pin(fill::head(&self.worker, &wish(kept, Reason::HeadMiss))).await;
+                self.relay(&route, &request, source)
+            }
+            (Decision::Bypass(reason), _) => Box::pin(self.pass(&route, &request, body, reason)).await,
+            (Decision::Refuse(refusal), _) => Err(refusal),
         }
     }
 
@@ -105,19 +121,28 @@ impl Exchange {
         request: &ViewerRequest,
         key: &CacheKey,
     ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>) {
-        match self.worker.edge.store.lookup(key).await {
+        let (found, varies) = match self.worker.edge.store.lookup(key).await {
             Lookup::Found(found) => (Some(found), None),
             Lookup::Absent => (None, None),
             Lookup::Varies(names) => match fill::lookup_variant(&self.worker, route, request, key, &names).await {
                 Lookup::Found(found) => (Some(found), Some(names)),
                 Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
             },
-        }
+        };
+        (found.filter(|found| !self.is_invalidated(route, request, found)), varies)
+    }
+
+    /// What an unsafe request has invalidated is as good as not there: it serves neither as a validator nor in place of
+    /// an error.
+    fn is_invalidated(&self, route: &Route, request: &ViewerRequest, found: &Found) -> bool {
+        let invalidations = &self.worker.edge.invalidations;
+        route.behavior.cache_policy.origin_controlled
+            && invalidations.covers(found.head.generation, || invalidations.place(&route.resource(request)))
     }
 
     /// Answers from the store.
-    fn serve(&mut self, request: &ViewerRequest, found: Found) -> Response<ReplyBody> {
-        let head = respond::stored(&found.head, self.as_answer(Reason::Hit));
+    fn serve(&mut self, request: &ViewerRequest, found: Found, reason: Reason) -> Response<ReplyBody> {
+        let head = respond::stored(&found.head, self.as_answer(reason));
         let length = found.head.body_length;
         finish(head, request, found.body.into(), Some(length))
     }
@@ -139,7 +164,7 @@ impl Exchange {
             self.unread = !upload.is_complete();
         }
         let source = match fetched {
-            Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
+            Ok(fetched) => fill::passed(&self.worker, route, request, fetched, reason).await,
             Err(error) => Source::Failed(error),
         };
         self.relay(route, request, source)
@@ -154,6 +179,7 @@ impl Exchange {
     ) -> Result<Response<ReplyBody>, Refusal> {
         match source {
             Source::Fill(reader, reason) => Ok(self.relay_fill(route, request, reader, reason)),
+            Source::Kept(found, reason) => Ok(self.serve(request, found, reason)),
             Source::Origin(fetched, reason, why) => {
                 let Fetched { head, body } = *fetched;
                 self.note_fetch(&head);

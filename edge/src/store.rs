@@ -41,6 +41,16 @@ pub enum FoundBody {
     Slices(Vec<Bytes>),
 }
 
+impl FoundBody {
+    /// The body, where it is in one piece.
+    fn whole(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.clone()),
+            Self::Slices(_) => None,
+        }
+    }
+}
+
 /// What a lookup under a primary key finds.
 #[derive(Clone, Debug)]
 pub enum Lookup {

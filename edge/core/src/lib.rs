@@ -22,6 +22,7 @@ mod credentials;
 pub mod decide;
 pub mod entry;
 pub mod freshness;
+pub mod invalidation;
 pub mod key;
 pub mod origin_request;
 pub mod request;
@@ -29,6 +30,8 @@ pub mod respond;
 pub mod route;
 mod selection;
 pub mod storable;
+mod structured_field;
+pub mod validation;
 
 #[cfg(test)]
 mod fixture;

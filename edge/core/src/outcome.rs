@@ -7,6 +7,8 @@ use http::StatusCode;
 pub enum ResultType {
     /// Served from the cache, or from a fetch that another viewer began.
     Hit,
+    /// Served from the cache after the origin confirmed that it is unchanged.
+    RefreshHit,
     /// Fetched from the origin for this request.
     Miss,
     /// Refused, or the origin failed.
@@ -17,12 +19,13 @@ pub enum ResultType {
 
 impl ResultType {
     /// Every result type, for metrics.
-    pub const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Error, Self::Redirect];
+    pub const ALL: [Self; 5] = [Self::Hit, Self::RefreshHit, Self::Miss, Self::Error, Self::Redirect];
 
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "Hit",
+            Self::RefreshHit => "RefreshHit",
             Self::Miss => "Miss",
             Self::Error => "Error",
             Self::Redirect => "Redirect",
@@ -33,6 +36,7 @@ impl ResultType {
     pub fn x_cache(self) -> &'static str {
         match self {
             Self::Hit => "Hit from proxima",
+            Self::RefreshHit => "RefreshHit from proxima",
             Self::Miss => "Miss from proxima",
             Self::Error => "Error from proxima",
             Self::Redirect => "Redirect from proxima",
@@ -75,6 +79,14 @@ reasons! {
     Hit => Hit, 200;
     /// Served from a fetch that another request had begun.
     CollapsedHit => Hit, 200;
+    /// Served from the cache although expired, while it is refreshed in the background.
+    StaleWhileRevalidate => Hit, 200;
+    /// Served from the cache although expired, since the origin failed.
+    StaleIfError => Hit, 200;
+    /// Served from the cache although expired, since the viewer accepts it.
+    StaleAsRequested => Hit, 200;
+    /// Expired, and confirmed by the origin as unchanged.
+    RefreshHit => RefreshHit, 200;
     /// Not in the cache; fetched.
     Miss => Miss, 200;
     /// In the cache but no longer fresh; fetched anew.
@@ -95,6 +107,8 @@ reasons! {
     TooManyFollowers => Miss, 200;
     /// A HEAD request for what is not in the cache.
     HeadMiss => Miss, 200;
+    /// The viewer's own cache directives ask for the origin's answer.
+    RequestDirective => Miss, 200;
 
     /// http was redirected to https.
     RedirectToHttps => Redirect, 301;
@@ -121,6 +135,8 @@ reasons! {
     UriTooLong => Error, 414;
     /// Request line and headers are too long, or too many.
     HeadTooLarge => Error, 494;
+    /// The request has passed through here before, or through too many edges.
+    LoopDetected => Error, 508;
     /// `only-if-cached`, and it is not.
     OnlyIfCached => Error, 504;
 
@@ -170,10 +186,12 @@ pub enum NotStored {
     NoStore,
     /// `private`.
     Private,
-    /// `no-cache`.
+    /// `no-cache`, and nothing to revalidate it by.
     NoCache,
-    /// Freshness is zero.
+    /// Freshness is zero, and there is nothing to revalidate it by.
     NoFreshness,
+    /// `must-understand`, and its status is not understood.
+    MustUnderstand,
     /// It sets a cookie.
     SetCookie,
     /// `Vary: *`.
@@ -194,13 +212,14 @@ pub enum NotStored {
 
 impl NotStored {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Method,
         Self::Status,
         Self::NoStore,
         Self::Private,
         Self::NoCache,
         Self::NoFreshness,
+        Self::MustUnderstand,
         Self::SetCookie,
         Self::VaryAny,
         Self::VaryTooLong,
@@ -220,6 +239,7 @@ impl NotStored {
             Self::Private => "Private",
             Self::NoCache => "NoCache",
             Self::NoFreshness => "NoFreshness",
+            Self::MustUnderstand => "MustUnderstand",
             Self::SetCookie => "SetCookie",
             Self::VaryAny => "VaryAny",
             Self::VaryTooLong => "VaryTooLong",
@@ -245,7 +265,7 @@ mod tests {
             assert!(names.insert(reason.as_str()), "{reason:?}");
             let status = reason.status().as_u16();
             match reason.result_type() {
-                ResultType::Hit | ResultType::Miss => assert_eq!(status, 200, "{reason:?}"),
+                ResultType::Hit | ResultType::RefreshHit | ResultType::Miss => assert_eq!(status, 200, "{reason:?}"),
                 ResultType::Redirect => assert_eq!(status, 301, "{reason:?}"),
                 ResultType::Error => assert!(status >= 400, "{reason:?}"),
             }
