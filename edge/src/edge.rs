@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::fill::Fills;
+use crate::invalidations::{Invalidations, Place};
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
@@ -33,6 +34,8 @@ pub struct Edge {
     pub store: Store,
     /// What is being fetched.
     pub fills: Fills,
+    /// What unsafe requests have invalidated.
+    pub invalidations: Invalidations,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where lines about requests go.
@@ -43,6 +46,13 @@ pub struct Edge {
     pub origin_guard: OriginGuard,
     /// Cancelled when the process is to end: no new connections, open ones finish their requests.
     pub shutdown: CancellationToken,
+}
+
+impl Edge {
+    /// Whether what was fetched at this generation has been invalidated since.
+    pub fn is_invalidated(&self, generation: u64, place: Option<Place>) -> bool {
+        place.is_some_and(|place| self.invalidations.covers(generation, || place))
+    }
 }
 
 /// One worker thread's part: what is not shared with other threads.

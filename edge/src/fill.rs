@@ -5,9 +5,12 @@
 //! permit; a viewer who leaves never cancels what others read. Followers on any worker read the progress, an
 //! append-only body, as it grows.
 //!
-//! What followers learn is a closed set of states (`Head`): the response is being stored and streams to all; it may not
-//! be stored, so each asks for itself, at once and not one after another; the origin failed, which all share; or the task
-//! died, and one of them leads anew.
+//! What followers learn is a closed set of states (`Head`): the response is being stored and streams to all; what was
+//! kept still stands, confirmed or for want of a better one; the response may not be stored, so each asks for itself, at
+//! once and not one after another; the origin failed, which all share; or the task died, and one of them leads anew.
+//!
+//! An expired response goes along as `kept`: the task asks the origin by its validators, and gives it a new head when
+//! the origin says that it is unchanged.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -15,6 +18,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Method;
 use proxima_edge_core::decide::Decision;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
@@ -23,28 +27,38 @@ use proxima_edge_core::outcome::{NotStored, Reason};
 use proxima_edge_core::request::ViewerRequest;
 use proxima_edge_core::route::Route;
 
+use tokio::sync::{Semaphore, oneshot};
+
 use crate::edge::{Edge, Worker};
+use crate::invalidations::Place;
 use crate::metrics::Metrics;
 use crate::origin::{Fetched, OriginError, RequestBody};
 use crate::server::interim::Interim;
+use crate::store::Found;
 
-mod hit_for_miss;
 mod near;
+mod passed;
 mod progress;
+mod recent_keys;
 mod task;
 
 pub use near::join_near;
+pub use passed::{head, passed};
 pub use progress::{FillHead, FillReader, ReadError};
 
-use hit_for_miss::HitForMiss;
-use progress::{Head, Progress};
-use task::Unshared;
+use progress::{Head, Progress, Standing};
+use recent_keys::RecentKeys;
+use task::{Fill, Unshared};
 
 /// Fills in progress, by key.
 pub struct Fills {
     shards: Vec<Mutex<HashMap<CacheKey, Arc<Progress>>>>,
     hasher: RandomState,
-    hit_for_miss: HitForMiss,
+    hit_for_miss: RecentKeys,
+    /// Keys whose origin failed a moment ago.
+    failed: RecentKeys,
+    /// Background refreshes that may still begin.
+    refreshes: Arc<Semaphore>,
 }
 
 /// Shards of the table: enough that workers seldom meet on one.
@@ -58,6 +72,8 @@ const ROUNDS: usize = 4;
 pub enum Source {
     /// A fill: read it from the start. `Reason` is this viewer's own (Miss, Expired, CollapsedHit).
     Fill(FillReader, Reason),
+    /// What was kept: confirmed by the origin, or in place of its failure.
+    Kept(Found, Reason),
     /// The origin, for this viewer alone, and why nobody else gets it.
     Origin(Box<Fetched>, Reason, NotStored),
     /// The origin failed.
@@ -77,7 +93,9 @@ impl Fills {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-            hit_for_miss: HitForMiss::new(),
+            hit_for_miss: RecentKeys::new(limits::HIT_FOR_MISS_KEYS, limits::HIT_FOR_MISS),
+            failed: RecentKeys::new(limits::ERROR_KEYS, limits::ERROR_TTL),
+            refreshes: Arc::new(Semaphore::new(limits::REFRESHES)),
         }
     }
 
@@ -87,10 +105,12 @@ impl Fills {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(edge: &Arc<Edge>, key: &CacheKey) -> Joined {
+    fn join(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>) -> Joined {
         let mut shard = edge.fills.shard(key);
-        // An entry outlives its fill for a moment; whoever comes then reads what is complete.
-        if let Some(progress) = shard.get(key) {
+        // An entry outlives its fill for a moment; whoever comes then reads what is complete. One that began before an
+        // invalidation of what is asked for goes on for those who came before it, unlisted.
+        let listed = shard.get(key).filter(|progress| !edge.is_invalidated(progress.generation, place));
+        if let Some(progress) = listed {
             return match Progress::reader(progress) {
                 Some(reader) => Joined::Follow(reader),
                 None => Joined::Full,
@@ -99,10 +119,9 @@ impl Fills {
         if shard.len() >= limits::FILLS / SHARDS {
             return Joined::Full;
         }
-        let progress = Arc::new(Progress::new(&edge.metrics));
-        shard.insert(key.clone(), Arc::clone(&progress));
-        edge.metrics.fills.inc();
-        Joined::Lead(Permit { edge: Arc::clone(edge), key: key.clone(), progress })
+        let permit = Permit::new(edge, key);
+        shard.insert(key.clone(), Arc::clone(&permit.progress));
+        Joined::Lead(permit)
     }
 }
 
@@ -121,6 +140,13 @@ struct Permit {
 }
 
 impl Permit {
+    /// A fill that nobody can join, unless it is listed.
+    fn new(edge: &Arc<Edge>, key: &CacheKey) -> Self {
+        edge.metrics.fills.inc();
+        let progress = Arc::new(Progress::new(&edge.metrics, edge.invalidations.generation()));
+        Self { edge: Arc::clone(edge), key: key.clone(), progress }
+    }
+
     /// Goes on under the key of a variant. Followers of that variant are found there; whoever asks for the primary key
     /// from now on finds the marker in the store. Where somebody else fills this variant already, this fill goes on
     /// unlisted.
@@ -158,27 +184,70 @@ pub struct Wish<'a> {
     pub key: CacheKey,
     /// What the lookup found under the primary key, when responses vary.
     pub varies: Option<Arc<[http::HeaderName]>>,
+    /// An expired response that the policy would let this viewer have.
+    pub kept: Option<Found>,
+    /// Where invalidations of what is asked for are noted; only where the policy knows invalidations.
+    pub place: Option<Place>,
     /// Miss or Expired.
     pub reason: Reason,
     /// Where interim responses go, when this request is what asks the origin.
     pub interim: Interim,
 }
 
+impl Wish<'_> {
+    /// The key that this request has, as far as is known.
+    fn own_key(&self, outgoing: &OriginRequest) -> CacheKey {
+        match &self.varies {
+            Some(names) => self.key.variant(names, &outgoing.headers),
+            None => self.key.clone(),
+        }
+    }
+
+    /// What is kept, in place of an origin that failed; if it may be.
+    fn stand_in(&self, edge: &Edge) -> Option<Source> {
+        let kept = self.kept.as_ref()?;
+        let stands_in = self.route.stands_in(&kept.head, self.request, edge.clock.now());
+        stands_in.then(|| Source::Kept(kept.clone(), Reason::StaleIfError))
+    }
+}
+
 /// Fetches through the cache: leads a fill, follows one, or goes alone where that is right.
 pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
-    let edge = &worker.edge;
     let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
-    let mut key = match &wish.varies {
-        Some(names) => wish.key.variant(names, &outgoing.headers),
-        None => wish.key.clone(),
-    };
-    for _ in 0..ROUNDS {
-        if edge.fills.hit_for_miss.contains(&key) {
-            return pass(worker, &wish, Reason::HitForMiss).await;
+    let key = wish.own_key(&outgoing);
+    // CloudFront: after an error, the origin is asked again when the error caching minimum is over.
+    if worker.edge.fills.failed.contains(&key)
+        && let Some(source) = wish.stand_in(&worker.edge)
+    {
+        return source;
+    }
+    let failed = |status| wish.route.behavior.cache_policy.is_origin_failure(status);
+    match fetch_by_key(worker, &wish, &outgoing, key).await {
+        // The task stood in for the origin as the policy says; this viewer may accept more.
+        Source::Failed(error) => wish.stand_in(&worker.edge).unwrap_or(Source::Failed(error)),
+        Source::Origin(fetched, reason, why) if failed(fetched.head.status) => {
+            wish.stand_in(&worker.edge).unwrap_or(Source::Origin(fetched, reason, why))
         }
-        let reader = match Fills::join(edge, &key) {
-            Joined::Full => return pass(worker, &wish, Reason::TooManyFollowers).await,
-            Joined::Lead(permit) => match lead(worker, &wish, &outgoing, permit).await {
+        source => source,
+    }
+}
+
+async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>, mut key: CacheKey) -> Source {
+    let edge = &worker.edge;
+    for _ in 0..ROUNDS {
+        // Where the origin wants to be asked for every request, nobody waits for another's answer.
+        if wish.kept.as_ref().is_some_and(|kept| !wish.route.may_collapse(&kept.head)) {
+            match lead(worker, wish, outgoing, Permit::new(edge, &key)).await {
+                Some(source) => return source,
+                None => continue,
+            }
+        }
+        if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key) {
+            return pass(worker, wish, Reason::HitForMiss).await;
+        }
+        let reader = match Fills::join(edge, &key, wish.place) {
+            Joined::Full => return pass(worker, wish, Reason::TooManyFollowers).await,
+            Joined::Lead(permit) => match lead(worker, wish, outgoing, permit).await {
                 Some(source) => return source,
                 None => continue,
             },
@@ -188,29 +257,59 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
         // unless that turns out to be public; so it does not wait to find out.
         if outgoing.unkeyed_credentials {
             drop(reader);
-            return pass(worker, &wish, Reason::UnkeyedCredentials).await;
+            return pass(worker, wish, Reason::UnkeyedCredentials).await;
         }
         let late = reader.shared_head().is_some();
         match follow(&edge.metrics, reader).await {
             (reader, Head::Streaming(head)) => {
-                let own = variant_key(&wish, &outgoing, &head);
+                let own = variant_key(wish, outgoing, &head);
                 if own == head.key {
-                    // Who waited for it may have it; who comes later gets only what a lookup would give.
-                    let now = edge.clock.now();
-                    if late && wish.route.decide(Some(&head.stored), wish.request, now) != Decision::Serve {
-                        drop(reader);
-                        return pass(worker, &wish, Reason::Expired).await;
-                    }
-                    return Source::Fill(reader, Reason::CollapsedHit);
+                    return match followed(edge, wish, &head, late) {
+                        Ok(()) => Source::Fill(reader, Reason::CollapsedHit),
+                        Err(reason) => {
+                            drop(reader);
+                            pass(worker, wish, reason).await
+                        }
+                    };
                 }
                 key = own;
             }
-            (_, Head::NotStorable) => return pass(worker, &wish, Reason::HitForMiss).await,
+            (_, Head::Kept(found, standing)) => {
+                return match kept_by_another(edge, wish, &found, standing) {
+                    Some(reason) => Source::Kept(found, reason),
+                    None => pass(worker, wish, wish.reason).await,
+                };
+            }
+            (_, Head::NotStorable) => return pass(worker, wish, Reason::HitForMiss).await,
             (_, Head::Failed(error)) => return Source::Failed(error),
             (_, Head::Abandoned | Head::Pending) => {}
         }
     }
-    pass(worker, &wish, wish.reason).await
+    pass(worker, wish, wish.reason).await
+}
+
+/// Whether a follower may have what another's fetch brought. Who waited for it may have it, unless the origin wants to be
+/// asked each time; who comes later gets only what a lookup would give.
+fn followed(edge: &Edge, wish: &Wish<'_>, head: &FillHead, late: bool) -> Result<(), Reason> {
+    let now = edge.clock.now();
+    match () {
+        () if !wish.route.may_collapse(&head.stored) => Err(Reason::HitForMiss),
+        () if late && wish.route.decide(Some(&head.stored), wish.request, now) != Decision::Serve => {
+            Err(Reason::Expired)
+        }
+        () => Ok(()),
+    }
+}
+
+/// Whether, and as what, a follower may have what another's revalidation left standing.
+fn kept_by_another(edge: &Edge, wish: &Wish<'_>, found: &Found, standing: Standing) -> Option<Reason> {
+    match standing {
+        Standing::Confirmed => wish.route.may_replay(&found.head, wish.request).then_some(Reason::CollapsedHit),
+        Standing::InPlaceOfError => {
+            let stands_in = wish.route.stands_in(&found.head, wish.request, edge.clock.now());
+            stands_in.then_some(Reason::StaleIfError)
+        }
+    }
 }
 
 /// The key that this request would have under the response that another's fetch brought.
@@ -221,27 +320,48 @@ fn variant_key(wish: &Wish<'_>, outgoing: &OriginRequest, head: &FillHead) -> Ca
 /// Starts the fill and waits for its head like everybody else, but with the first claim to what cannot be shared.
 async fn lead(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>, permit: Permit) -> Option<Source> {
     let reader = Progress::reader(&permit.progress)?;
-    let (initiator, unshared) = tokio::sync::oneshot::channel();
-    let fill = task::Fill {
-        worker: Rc::clone(worker),
-        route: wish.route.clone(),
-        request: Rc::clone(outgoing),
-        primary: wish.key.clone(),
-        varies: wish.varies.clone(),
-        interim: wish.interim.clone(),
-        initiator,
-    };
-    tokio::task::spawn_local(fill.run(permit));
+    let (initiator, unshared) = oneshot::channel();
+    tokio::task::spawn_local(Fill::new(worker, wish, outgoing, Some(initiator)).run(permit));
+    led(reader, unshared, wish.reason).await
+}
+
+/// What a fill brings the one who caused it.
+async fn led(reader: FillReader, unshared: oneshot::Receiver<Unshared>, reason: Reason) -> Option<Source> {
     match reader.head().await {
-        Head::Streaming(_) => Some(Source::Fill(reader, wish.reason)),
-        Head::NotStorable => {
-            // The task sends the response before it says so; only a panic in between could lose it.
-            let Unshared { fetched, why } = unshared.await.ok()?;
-            Some(Source::Origin(fetched, wish.reason, why))
-        }
+        Head::Streaming(_) => Some(Source::Fill(reader, reason)),
+        Head::Kept(found, Standing::Confirmed) => Some(Source::Kept(found, Reason::RefreshHit)),
+        Head::Kept(found, Standing::InPlaceOfError) => Some(Source::Kept(found, Reason::StaleIfError)),
+        // The task sends the response before it says so; only a panic in between could lose it.
+        Head::NotStorable => match unshared.await.ok()? {
+            Unshared::Fetched(fetched, why) => Some(Source::Origin(fetched, reason, why)),
+            Unshared::Confirmed(found) => Some(Source::Kept(found, Reason::RefreshHit)),
+        },
         Head::Failed(error) => Some(Source::Failed(error)),
         Head::Abandoned | Head::Pending => None,
     }
+}
+
+/// Refreshes what is served stale meanwhile, in a task of the cache's own; unless that is being done, too much of it is
+/// being done, or the origin has just failed.
+pub fn refresh(worker: &Rc<Worker>, wish: &Wish<'_>) {
+    let edge = &worker.edge;
+    let mut outgoing = wish.route.origin_request(wish.request, Purpose::Fill);
+    // What is stored for GET answers HEAD too, but a response to HEAD cannot replace it.
+    if outgoing.method == Method::HEAD {
+        outgoing.method = Method::GET;
+    }
+    let outgoing = Rc::new(outgoing);
+    let key = wish.own_key(&outgoing);
+    if edge.fills.failed.contains(&key) {
+        return;
+    }
+    let Ok(place) = Arc::clone(&edge.fills.refreshes).try_acquire_owned() else { return };
+    let Joined::Lead(permit) = Fills::join(edge, &key, wish.place) else { return };
+    let fill = Fill::new(worker, wish, &outgoing, None);
+    tokio::task::spawn_local(async move {
+        fill.run(permit).await;
+        drop(place);
+    });
 }
 
 async fn follow(metrics: &Metrics, reader: FillReader) -> (FillReader, Head) {

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, Version, header, request};
+use http::{HeaderValue, Response, StatusCode, Version, header, request};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
 use proxima_edge_core::cache_status::Handling;
@@ -93,28 +93,65 @@ impl Exchange {
         }
         let key = route.cache_key(&request);
         let (found, varies) = self.lookup(&route, &request, &key, now).await;
-        match route.decide(found.as_ref().map(|found| &*found.head), &request, now) {
-            Decision::Serve => match found {
-                Some(found) => Ok(self.serve(&route, &request, found)),
-                None => Err(Refusal::new(Reason::InternalError, "")),
-            },
-            Decision::Fetch(reason) => {
-                let interim = self.interim.clone();
-                let wish = Wish { route: &route, request: &request, key, varies, reason, interim };
-                let source = Box::pin(fill::fetch(&self.worker, wish)).await;
-                self.relay(&route, &request, source)
+        let decision = route.decide(found.as_ref().map(|found| &*found.head), &request, now);
+        let kept = match (&decision, found) {
+            (Decision::Serve, Some(found)) => return Ok(self.serve(&route, &request, found, Reason::Hit)),
+            (_, found) => found,
+        };
+        let place = route.behavior.cache_policy.origin_controlled;
+        let place = place.then(|| edge.invalidations.place(&route.resource(&request)));
+        let (reason, interim) = (Reason::Miss, self.interim.clone());
+        let wish = Wish { route: &route, request: &request, key, varies, kept, place, reason, interim };
+        Box::pin(self.miss(wish, decision, body)).await
+    }
+
+    /// Step 8, fill, for what the store cannot answer on its own.
+    async fn miss(
+        &mut self,
+        mut wish: Wish<'_>,
+        decision: Decision,
+        body: Incoming,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let (route, request) = (wish.route, wish.request);
+        let source = match (decision, wish.kept.take()) {
+            (Decision::Serve | Decision::ServeStale(_), None) => return Err(Refusal::new(Reason::InternalError, "")),
+            (Decision::Serve, Some(found)) => return Ok(self.serve(route, request, found, Reason::Hit)),
+            (Decision::ServeStale(reason), Some(found)) => {
+                if reason == Reason::StaleWhileRevalidate {
+                    wish.kept = Some(found.clone());
+                    wish.reason = Reason::Expired;
+                    fill::refresh(&self.worker, &wish);
+                }
+                return Ok(self.serve(route, request, found, reason));
             }
-            Decision::Bypass(reason @ Reason::RangeRequest) => {
-                let interim = self.interim.clone();
-                let wish = Wish { route: &route, request: &request, key, varies, reason, interim };
-                match Box::pin(fill::join_near(&self.worker, &wish)).await {
-                    Some(source) => self.relay(&route, &request, source),
-                    None => Box::pin(self.pass(&route, &request, body, reason)).await,
+            (Decision::Revalidate, kept) => {
+                wish.kept = kept;
+                wish.reason = Reason::Expired;
+                fill::fetch(&self.worker, wish).await
+            }
+            (Decision::Fetch(reason), _) => {
+                wish.reason = match reason {
+                    Reason::Miss if wish.varies.is_some() => Reason::VariantMiss,
+                    reason => reason,
+                };
+                fill::fetch(&self.worker, wish).await
+            }
+            (Decision::Bypass(Reason::HeadMiss), kept) => {
+                wish.kept = kept.filter(|found| route.may_replay(&found.head, request));
+                wish.reason = Reason::HeadMiss;
+                fill::head(&self.worker, &wish).await
+            }
+            (Decision::Bypass(reason @ Reason::RangeRequest), _) => {
+                wish.reason = reason;
+                match fill::join_near(&self.worker, &wish).await {
+                    Some(source) => source,
+                    None => return self.pass(route, request, body, reason).await,
                 }
             }
-            Decision::Bypass(reason) => Box::pin(self.pass(&route, &request, body, reason)).await,
-            Decision::Refuse(refusal) => Err(refusal),
-        }
+            (Decision::Bypass(reason), _) => return self.pass(route, request, body, reason).await,
+            (Decision::Refuse(refusal), _) => return Err(refusal),
+        };
+        self.relay(route, request, source)
     }
 
     /// Step 6: what the store has for this request, and the headers that responses under its key differ by.
@@ -127,7 +164,7 @@ impl Exchange {
     ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>) {
         let store = &self.worker.edge.store;
         let wanted = |head: &StoredResponse| wanted(route, request, head, now);
-        match store.lookup(key, wanted).await {
+        let (found, varies) = match store.lookup(key, wanted).await {
             Lookup::Found(found) => (Some(found), None),
             Lookup::Absent => (None, None),
             Lookup::Varies(names) => {
@@ -137,15 +174,25 @@ impl Exchange {
                     Lookup::Absent | Lookup::Varies(_) => (None, Some(names)),
                 }
             }
-        }
+        };
+        (found.filter(|found| !self.is_invalidated(route, request, found)), varies)
+    }
+
+    /// What an unsafe request has invalidated is as good as not there: it serves neither as a validator nor in place of
+    /// an error.
+    fn is_invalidated(&self, route: &Route, request: &ViewerRequest, found: &Found) -> bool {
+        let invalidations = &self.worker.edge.invalidations;
+        route.behavior.cache_policy.origin_controlled
+            && invalidations.covers(found.head.generation, || invalidations.place(&route.resource(request)))
     }
 
     /// Answers from the store.
-    fn serve(&mut self, route: &Route, request: &ViewerRequest, found: Found) -> Response<ReplyBody> {
+    fn serve(&mut self, route: &Route, request: &ViewerRequest, found: Found, reason: Reason) -> Response<ReplyBody> {
         let part = Part::of(request, &Representation::stored(&found.head));
         let ttl = route.behavior.cache_policy.ttl(&found.head, self.worker.edge.clock.now());
-        let handling = Handling { ttl: Some(ttl), ..Handling::default() };
-        let head = respond::stored(&found.head, self.as_answer(Reason::Hit, handling));
+        let forward_status = (reason == Reason::RefreshHit).then_some(StatusCode::NOT_MODIFIED);
+        let handling = Handling { ttl: Some(ttl), forward_status, storage: None };
+        let head = respond::stored(&found.head, self.as_answer(reason, handling));
         match part {
             Part::Whole => finish(head, request, found.body.into(), Some(found.head.body_length)),
             Part::NotModified => not_modified(head),
@@ -173,7 +220,7 @@ impl Exchange {
             self.unread = !upload.is_complete();
         }
         let source = match fetched {
-            Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
+            Ok(fetched) => fill::passed(&self.worker, route, request, fetched, reason).await,
             Err(error) => Source::Failed(error),
         };
         self.relay(route, request, source)
@@ -188,6 +235,7 @@ impl Exchange {
     ) -> Result<Response<ReplyBody>, Refusal> {
         match source {
             Source::Fill(reader, reason) => Ok(self.relay_fill(route, request, reader, reason)),
+            Source::Kept(found, reason) => Ok(self.serve(route, request, found, reason)),
             Source::Origin(fetched, reason, why) => {
                 let Fetched { head, body } = *fetched;
                 self.note_fetch(&head);
@@ -297,7 +345,7 @@ fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, lengt
 
 /// What is wanted of a stored body. Where it does not answer the request as it is, all of it may be of use.
 fn wanted(route: &Route, request: &ViewerRequest, head: &StoredResponse, now: Timestamp) -> Wanted {
-    if route.decide(Some(head), request, now) != Decision::Serve {
+    if !matches!(route.decide(Some(head), request, now), Decision::Serve | Decision::ServeStale(_)) {
         return Wanted::All;
     }
     match Part::of(request, &Representation::stored(head)) {

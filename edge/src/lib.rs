@@ -1,7 +1,7 @@
 //! The Proxima edge: sockets, store, origins and control port around `proxima-edge-core`, which decides.
 //!
 //! Modules in the order in which a request meets them: [`server`] accepts and reads, [`handle`] is the straight line,
-//! [`plan_source`] says what is configured, [`store`] looks up, [`fill`] and [`origin`] fetch, [`body`] streams,
+//! [`plan_source`] says what is configured, [`store`] looks up, [`invalidations`] says what counts no more, [`fill`] and [`origin`] fetch, [`body`] streams,
 //! [`log`] and [`metrics`] record. Beside the line: [`control`] takes configurations from the operator, [`admin`]
 //! answers probes and scrapes.
 //!
@@ -17,6 +17,7 @@ pub mod handle;
 
 pub mod plan_source;
 
+pub mod invalidations;
 pub mod store;
 
 pub mod fill;

@@ -46,6 +46,8 @@ pub struct Metrics {
 
     /// Responses stored.
     pub stored: Counter,
+    /// Stored responses that origins confirmed as unchanged.
+    pub revalidated: Counter,
     not_stored: Arc<ByIndex>,
     /// Bytes that stored responses take.
     pub cache_bytes: Gauge<i64, AtomicI64>,
@@ -144,6 +146,7 @@ impl Metrics {
                 Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
             ),
             stored: counter(&mut r, "stored", "Responses stored"),
+            revalidated: counter(&mut r, "revalidated", "Stored responses that origins confirmed as unchanged"),
             not_stored: by_index(
                 &mut r,
                 "not_stored",

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::control::{self, KeysError, keys::Keys};
 use crate::edge::{Edge, OriginGuard, RequestIds, identity};
 use crate::fill::Fills;
+use crate::invalidations::Invalidations;
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
 use crate::plan_source::{OpenError, PlanSource, state_file};
@@ -166,6 +167,7 @@ fn make_edge(
         plans,
         store: Store::new(cache_memory, Arc::clone(&metrics)),
         fills: Fills::new(),
+        invalidations: Invalidations::default(),
         metrics,
         log,
         request_ids: RequestIds::new(),

@@ -79,6 +79,16 @@ pub enum Wanted {
     Parts(Vec<ByteRange>),
 }
 
+impl FoundBody {
+    /// The body, where it is in one piece.
+    fn whole(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.clone()),
+            Self::Slices(_) | Self::Sparse(_) => None,
+        }
+    }
+}
+
 /// What a lookup under a primary key finds.
 #[derive(Clone, Debug)]
 pub enum Lookup {

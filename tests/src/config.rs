@@ -85,6 +85,7 @@ pub fn policy() -> CachePolicyConfig {
         set_cookie: SetCookiePolicy::Bypass,
         override_origin_directives: false,
         origin_controlled: false,
+        honor_request_directives: false,
     }
 }
 

@@ -96,6 +96,12 @@ pub struct InlineCachePolicy {
     /// overridden. Absent: false, they are obeyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub override_origin_directives: Option<bool>,
+
+    /// `no-cache`, `no-store`, `max-age`, `min-fresh`, `max-stale` and `stale-if-error` in a viewer's Cache-Control are
+    /// honoured, so that a viewer can make an edge ask the origin. Absent: false, as in CloudFront. `only-if-cached` is
+    /// always honoured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honor_request_directives: Option<bool>,
 }
 
 /// How long answers are kept. A bound that is not given moves out of the way of those that are.
@@ -167,14 +173,15 @@ pub struct HeaderSelection {
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new(keyable())
-            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, conditional and connection headers \
+            .message("names: Cookie (use key.cookies), Range, X-Forwarded-For, CDN-Loop, conditional and connection headers \
                       cannot be in the key"),
     )]
     pub names: Vec<HeaderName>,
 }
 
 /// Headers that mean something else to a cache than a variant, or that the edge writes itself, in lower case.
-pub const KEY_HEADER_DENYLIST: [&str; 21] = [
+pub const KEY_HEADER_DENYLIST: [&str; 22] = [
+    "cdn-loop",
     "connection",
     "content-length",
     "cookie",

@@ -3,13 +3,18 @@
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use crate::edge_config::{AllowedMethods, ViewerProtocolPolicy};
+use crate::origin_request::CDN_LOOP;
 use crate::outcome::Reason;
 use crate::request::{Refusal, Scheme, ViewerRequest};
 use crate::route::Route;
 
 impl Route {
-    /// Viewer protocol policy and allowed methods (CloudFront: "Viewer protocol policy", "Allowed HTTP methods").
+    /// Loops, viewer protocol policy and allowed methods (RFC 8586; CloudFront: "Viewer protocol policy", "Allowed HTTP
+    /// methods").
     pub fn admit(&self, request: &ViewerRequest) -> Result<(), Refusal> {
+        if request.headers.contains_key(CDN_LOOP) && self.is_loop(request) {
+            return Err(Refusal::new(Reason::LoopDetected, "this request comes back to where it has been"));
+        }
         if request.scheme == Scheme::Http {
             match self.behavior.viewer_protocol_policy {
                 ViewerProtocolPolicy::AllowAll => {}

@@ -44,7 +44,10 @@ impl Route {
     /// lifetime that the origin names: it knows that cookies exist.
     pub(crate) fn may_share(&self, response: &StoredResponse, unkeyed: Unkeyed) -> bool {
         let directives = &response.cache_control;
-        if !unkeyed.any() || directives.public || directives.s_maxage.is_some() || directives.must_revalidate {
+        // A lifetime addressed to CDNs is meant for all of their viewers.
+        let addressed = directives.targeted && directives.names_lifetime();
+        let shared = directives.public || directives.s_maxage.is_some() || directives.must_revalidate || addressed;
+        if !unkeyed.any() || shared {
             return true;
         }
         !unkeyed.authorization && self.behavior.cache_policy.origin_controlled && response.has_explicit_freshness()

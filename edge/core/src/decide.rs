@@ -1,5 +1,7 @@
 //! Step 7, decide: answer from the cache, or ask the origin?
 
+use std::time::Duration;
+
 use http::Method;
 use http::header::SET_COOKIE;
 
@@ -7,6 +9,7 @@ use crate::cache_control::CacheControl;
 use crate::conditional;
 use crate::edge_config::{CachedMethods, SetCookiePolicy};
 use crate::entry::StoredResponse;
+use crate::freshness::{Staleness, forbids_stale};
 use crate::outcome::Reason;
 use crate::part::{Representation, reads};
 use crate::range::RangeSet;
@@ -19,6 +22,11 @@ use crate::timestamp::Timestamp;
 pub enum Decision {
     /// The stored response is fresh: send it.
     Serve,
+    /// The stored response is stale and good enough: send it. `StaleWhileRevalidate`: and refresh it in the background;
+    /// `StaleAsRequested`: and leave it.
+    ServeStale(Reason),
+    /// The stored response has expired: ask the origin whether it has changed, and let others who ask the same wait.
+    Revalidate,
     /// Fetch, let others who ask the same wait for it, and store it if it may be stored. `Miss` or `Expired`.
     Fetch(Reason),
     /// Pass it to the origin on its own; nothing is stored and nobody waits.
@@ -45,32 +53,92 @@ impl Route {
         Ok(())
     }
 
-    /// Judges what the lookup found.
+    /// Judges what the lookup found. What was invalidated or purged is not found.
     pub fn decide(&self, found: Option<&StoredResponse>, request: &ViewerRequest, now: Timestamp) -> Decision {
-        let fresh = found.is_some_and(|response| {
-            self.caches_method(&request.method)
-                && self.behavior.cache_policy.is_fresh(response, now)
-                && self.may_replay(response, request)
-        });
+        let usable = found.filter(|response| self.caches_method(&request.method) && self.may_replay(response, request));
+        let directives = CacheControl::parse(&request.headers);
+        let honored =
+            if self.behavior.cache_policy.honor_request_directives { directives } else { CacheControl::default() };
         // What is stored need not be the latest, so it cannot refute what a viewer believes of the latest.
-        let refuted = || found.is_some_and(|response| Representation::stored(response).fails(request));
-        if fresh && !refuted() {
-            return Decision::Serve;
+        let refuted = usable.is_some_and(|response| Representation::stored(response).fails(request));
+        if let Some(response) = usable.filter(|_| !honored.no_store && !refuted) {
+            if self.satisfies(response, &honored, now) {
+                return Decision::Serve;
+            }
+            if let Some(reason) = self.suffices_stale(response, &honored, now) {
+                return Decision::ServeStale(reason);
+            }
         }
-        if only_if_cached(request) {
+        if directives.only_if_cached {
             return Decision::Refuse(Refusal::new(Reason::OnlyIfCached, "it is not in the cache, and only-if-cached"));
         }
         if let Err(reason) = self.uses_cache(request) {
             return Decision::Bypass(reason);
         }
-        if let Some(reason) = for_origin(request) {
+        if let Some(reason) = for_origin(request, usable.is_some()) {
             return Decision::Bypass(reason);
+        }
+        if honored.no_store {
+            return Decision::Bypass(Reason::RequestDirective);
         }
         // Its answer has no body, so nobody who wants the body could wait for it.
         if request.method == Method::HEAD {
             return Decision::Bypass(Reason::HeadMiss);
         }
-        Decision::Fetch(if found.is_some() { Reason::Expired } else { Reason::Miss })
+        match (usable, found) {
+            (Some(_), _) => Decision::Revalidate,
+            (None, Some(_)) => Decision::Fetch(Reason::Expired),
+            (None, None) => Decision::Fetch(Reason::Miss),
+        }
+    }
+
+    /// Whether an expired response stands in for a failed origin: by what the origin said, by the policy, or, where
+    /// viewers are listened to, by what this one accepts.
+    pub fn stands_in(&self, response: &StoredResponse, request: &ViewerRequest, now: Timestamp) -> bool {
+        let policy = &self.behavior.cache_policy;
+        let accepted = || {
+            let seconds = CacheControl::parse(&request.headers).stale_if_error.unwrap_or(0);
+            let within = policy.staleness(response, now) < Duration::from_secs(seconds);
+            policy.honor_request_directives && within && !forbids_stale(response)
+        };
+        self.may_replay(response, request) && (policy.may_serve_stale(response, Staleness::IfError, now) || accepted())
+    }
+
+    /// Whether others who ask the same at this moment may be answered by one and the same revalidation or fetch. Not
+    /// where the origin wants to be asked for each request.
+    pub fn may_collapse(&self, response: &StoredResponse) -> bool {
+        !self.behavior.cache_policy.lifetime(response).is_zero()
+    }
+
+    /// Fresh, and as fresh as the viewer wants it (RFC 9111 § 5.2.1). `immutable` spares what a reload asks, but not
+    /// what `no-cache` asks (RFC 8246 § 2).
+    fn satisfies(&self, response: &StoredResponse, honored: &CacheControl, now: Timestamp) -> bool {
+        let policy = &self.behavior.cache_policy;
+        let (age, lifetime) = (response.age(now), policy.lifetime(response));
+        let young = |seconds| response.cache_control.immutable || age <= Duration::from_secs(seconds);
+        let lasting = |seconds| lifetime.saturating_sub(age) >= Duration::from_secs(seconds);
+        lifetime > age
+            && !honored.no_cache
+            && honored.max_age.is_none_or(young)
+            && honored.min_fresh.is_none_or(lasting)
+    }
+
+    /// Stale, and still good for this request: while it is refreshed, or since the viewer does not mind.
+    fn suffices_stale(&self, response: &StoredResponse, honored: &CacheControl, now: Timestamp) -> Option<Reason> {
+        let policy = &self.behavior.cache_policy;
+        let stale = policy.staleness(response, now);
+        let demanding = honored.no_cache || honored.max_age.is_some() || honored.min_fresh.is_some();
+        if policy.is_fresh(response, now) {
+            return None;
+        }
+        if !demanding && policy.may_serve_stale(response, Staleness::WhileRevalidate, now) {
+            return Some(Reason::StaleWhileRevalidate);
+        }
+        let limit = Duration::from_secs(honored.max_stale?);
+        let young = honored.max_age.is_none_or(|seconds| response.age(now) <= Duration::from_secs(seconds) + limit);
+        let forbidden = forbids_stale(response) || response.cache_control.s_maxage.is_some();
+        (!honored.no_cache && honored.min_fresh.is_none() && young && stale <= limit && !forbidden)
+            .then_some(Reason::StaleAsRequested)
     }
 
     /// GET and HEAD always, OPTIONS where the behaviour says so (CloudFront: "Cached HTTP methods").
@@ -84,30 +152,29 @@ impl Route {
 
     /// Whether the policy of this moment would have stored this response for this request. The one under which it was
     /// stored may have been another.
-    fn may_replay(&self, response: &StoredResponse, request: &ViewerRequest) -> bool {
-        let policy = &self.behavior.cache_policy;
-        let cookie = policy.set_cookie != SetCookiePolicy::Store && response.headers.contains_key(SET_COOKIE);
-        !cookie
-            && self.check_status(response).is_ok()
-            && self.may_share(response, self.unkeyed_credentials(&request.headers))
+    pub fn may_replay(&self, response: &StoredResponse, request: &ViewerRequest) -> bool {
+        // `Strip` stores without the field, so that one with it was stored under another policy.
+        let cookie = self.behavior.cache_policy.set_cookie == SetCookiePolicy::Strip;
+        !(cookie && response.headers.contains_key(SET_COOKIE))
+            && self.check_sharing(response, self.unkeyed_credentials(&request.headers)).is_ok()
     }
 }
 
 /// Why a request that the cache cannot answer is not one for a shared fetch: the origin has to see its condition, or it
-/// asks for a part, and the whole might be a thousand times as much (RangeAmp). Other conditions can be judged when the
-/// whole is here.
-fn for_origin(request: &ViewerRequest) -> Option<Reason> {
+/// asks for a part, and the whole might be a thousand times as much (RangeAmp), unless the whole is `kept` and likely to
+/// be confirmed. Other conditions can be judged when the whole is here.
+fn for_origin(request: &ViewerRequest, kept: bool) -> Option<Reason> {
     if !reads(&request.method) {
         return None;
     }
     if conditional::is_for_origin(&request.headers) {
         return Some(Reason::ConditionalRequest);
     }
-    let asks_for_part = request.method == Method::GET && RangeSet::of(&request.headers).is_some();
+    let asks_for_part = !kept && request.method == Method::GET && RangeSet::of(&request.headers).is_some();
     asks_for_part.then_some(Reason::RangeRequest)
 }
 
-/// The one request directive that is honoured: it costs the origin nothing (RFC 9111 § 5.2.1.7).
+/// The one request directive that is honoured everywhere: it costs the origin nothing (RFC 9111 § 5.2.1.7).
 fn only_if_cached(request: &ViewerRequest) -> bool {
     CacheControl::parse(&request.headers).only_if_cached
 }

@@ -74,6 +74,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// One origin server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -222,6 +226,10 @@ pub struct CachePolicyConfig {
     /// and errors need explicit freshness: what RFC 9111 asks of a shared cache beyond CloudFront.
     #[serde(default)]
     pub origin_controlled: bool,
+    /// `no-cache`, `no-store`, `max-age`, `min-fresh`, `max-stale` and `stale-if-error` of a viewer's Cache-Control are
+    /// honoured (RFC 9111 § 5.2.1), so that viewers can make the edge ask the origin. `only-if-cached` always is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub honor_request_directives: bool,
 }
 
 /// What joins the cache key. Everything in the key is also sent to the origin.

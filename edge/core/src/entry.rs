@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::VARY;
+use http::header::{ETAG, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::cache_control::CacheControl;
@@ -16,9 +16,10 @@ pub struct StoredResponse {
     pub status: StatusCode,
     /// End-to-end fields, without framing, without Age; Date is always there.
     pub headers: HeaderMap,
-    /// Cache-Control, parsed.
+    /// Cache directives, parsed: Cache-Control, or the field addressed to CDNs.
     pub cache_control: CacheControl,
-    /// `Expires`: absent, or the instant; unreadable ones are the epoch (RFC 9111 § 5.3: already expired).
+    /// `Expires`: absent, or the instant; unreadable ones are the epoch (RFC 9111 § 5.3: already expired). Absent too
+    /// where a field addressed to CDNs counts instead (RFC 9213 § 2.2).
     pub expires: Option<Timestamp>,
     /// `Last-Modified`, where readable.
     pub last_modified: Option<Timestamp>,
@@ -30,6 +31,9 @@ pub struct StoredResponse {
     pub initial_age: Duration,
     /// Invalidation epoch read before the origin request.
     pub epoch: u64,
+    /// Count of invalidations by unsafe methods, read before the origin request; see
+    /// [`invalidation`](crate::invalidation).
+    pub generation: u64,
     /// Names in `Vary`, lower case, sorted, without repetition.
     pub vary: Vec<HeaderName>,
     /// Length of the body, bytes.
@@ -54,6 +58,11 @@ impl StoredResponse {
     /// Whether a response with this field came with `Vary: *`.
     pub(crate) fn varies_on_everything(&self) -> bool {
         self.headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*'))
+    }
+
+    /// Whether the origin can be asked if it has changed (RFC 9110 § 8.8).
+    pub(crate) fn has_validator(&self) -> bool {
+        self.last_modified.is_some() || self.headers.contains_key(ETAG)
     }
 
     /// Whether the origin says how long it is fresh.

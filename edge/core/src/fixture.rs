@@ -28,6 +28,7 @@ pub(crate) fn policy() -> CachePolicyConfig {
         set_cookie: SetCookiePolicy::Bypass,
         override_origin_directives: false,
         origin_controlled: false,
+        honor_request_directives: false,
     }
 }
 
@@ -169,13 +170,14 @@ pub(crate) fn stored(text: &str) -> StoredResponse {
     let date = |name: &str| headers.get(name).map(|value| Timestamp::from_http_date(value.to_str().unwrap()));
     StoredResponse {
         status: StatusCode::OK,
-        cache_control: CacheControl::parse(&headers),
+        cache_control: CacheControl::of_response(&headers),
         expires: date("expires").map(|date| date.unwrap_or(Timestamp::from_millis(0))),
         last_modified: date("last-modified").flatten(),
         date: date("date").flatten().unwrap_or(NOON),
         received_at: NOON,
         initial_age: std::time::Duration::ZERO,
         epoch: 0,
+        generation: 0,
         vary: Vec::new(),
         body_length: 5,
         headers,

@@ -1,8 +1,11 @@
-//! How long a response may be served without asking the origin.
+//! How long a response may be served without asking the origin, and for how long after that when the origin cannot help.
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::entry::StoredResponse;
+use crate::limits;
 use crate::plan::CachePolicy;
 use crate::timestamp::Timestamp;
 
@@ -12,25 +15,25 @@ impl CachePolicy {
     pub fn lifetime(&self, response: &StoredResponse) -> Duration {
         let directives = &response.cache_control;
         let error = response.status.as_u16() >= 400;
-        // What CloudFront's minimum overrides only on request; errors never, as CloudFront's 404 and 501.
-        let forbidden = directives.no_store || directives.private || directives.no_cache;
+        let forbidden = directives.forbids_storing(response.status) || directives.private || directives.no_cache;
         if forbidden || response.varies_on_everything() {
-            let overridden = self.override_origin_directives && !error;
-            if !overridden {
+            if !self.overrides(response.status) {
                 return Duration::ZERO;
             }
             if forbidden {
-                return self.min_ttl;
+                return if error { self.error_minimum(response.status) } else { self.min_ttl };
             }
         }
         match explicit(response) {
-            // The lifetime of errors has a minimum of its own in CloudFront, which is not this policy's.
-            Some(named) if error => named.min(self.max_ttl),
+            // CloudFront: "the maximum of the error caching minimum and what the origin names".
+            Some(named) if error => named.min(self.max_ttl).max(self.error_minimum(response.status)),
             Some(named) => named.max(self.min_ttl).min(self.max_ttl),
             None if !self.stores_without_lifetime(response) => Duration::ZERO,
+            None if error && !self.origin_controlled => self.error_minimum(response.status),
             // The maximum is for what the origin names (canon of CloudFront: "consulted only when the origin sends").
             None => match self.default_ttl {
                 Some(default) => default.max(self.min_ttl),
+                None if error => heuristic(response).min(self.max_ttl),
                 None => heuristic(response).max(self.min_ttl).min(self.max_ttl),
             },
         }
@@ -46,6 +49,86 @@ impl CachePolicy {
     pub fn is_fresh(&self, response: &StoredResponse, now: Timestamp) -> bool {
         self.lifetime(response) > response.age(now)
     }
+
+    /// Whether the minimum wins over what forbids storing. On request only; and never for the errors for which
+    /// CloudFront honours the origin's word.
+    pub(crate) fn overrides(&self, status: StatusCode) -> bool {
+        let listens = match status.as_u16() {
+            404 | 410 | 414 | 501 => true,
+            status => status >= 400 && !self.caches_error(status),
+        };
+        self.override_origin_directives && !self.min_ttl.is_zero() && !listens
+    }
+
+    /// Least lifetime of an error (CloudFront: default of `ErrorCachingMinTTL`).
+    fn error_minimum(&self, status: StatusCode) -> Duration {
+        if self.caches_error(status.as_u16()) { limits::ERROR_TTL } else { Duration::ZERO }
+    }
+
+    /// Errors that are stored whether or not they name a lifetime (CloudFront: "HTTP 4xx and 5xx status codes that
+    /// CloudFront always caches"). RFC 9111 knows no such thing.
+    fn caches_error(&self, status: u16) -> bool {
+        !self.origin_controlled && !self.is_disabled() && matches!(status, 404 | 410 | 414 | 500..=504)
+    }
+}
+
+/// What makes an expired response usable without the origin's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staleness {
+    /// It is being refreshed meanwhile (RFC 5861 § 3).
+    WhileRevalidate,
+    /// The origin failed (RFC 5861 § 4; CloudFront: "Serve stale (expired) content").
+    IfError,
+}
+
+impl CachePolicy {
+    /// Whether a response that is no longer fresh may still be served (RFC 9111 § 4.2.4). What forbids it, forbids it
+    /// whatever else is said; `s-maxage` yields to an explicit permission (RFC 9111 § 5.2.2.10, RFC 5861).
+    pub fn may_serve_stale(&self, response: &StoredResponse, why: Staleness, now: Timestamp) -> bool {
+        let directives = &response.cache_control;
+        let permitted = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
+        if forbids_stale(response) || (directives.s_maxage.is_some() && !permitted) {
+            return false;
+        }
+        let window = match why {
+            Staleness::WhileRevalidate => directives.stale_while_revalidate.map(Duration::from_secs),
+            Staleness::IfError => match directives.stale_if_error {
+                Some(seconds) => Some(Duration::from_secs(seconds)),
+                None => self.serves_stale_unasked(response).then_some(self.max_ttl),
+            },
+        };
+        window.is_some_and(|window| self.staleness(response, now) < window.min(self.max_ttl))
+    }
+
+    /// Whether there is a use for it when it is not fresh: it can be revalidated, or the origin says that it may be
+    /// served stale. CloudFront's own permission does not count, since it holds for what was fresh once.
+    pub(crate) fn is_useful_when_stale(&self, response: &StoredResponse) -> bool {
+        let directives = &response.cache_control;
+        let named = directives.stale_while_revalidate.max(directives.stale_if_error);
+        let stale = named.is_some_and(|seconds| seconds > 0) && !forbids_stale(response);
+        stale || response.has_validator()
+    }
+
+    /// How long it has been stale.
+    pub(crate) fn staleness(&self, response: &StoredResponse, now: Timestamp) -> Duration {
+        response.age(now).saturating_sub(self.lifetime(response))
+    }
+
+    /// Whether an origin's answer counts as its failure: the statuses of RFC 5861 § 4, or every 5xx as in CloudFront.
+    pub fn is_origin_failure(&self, status: StatusCode) -> bool {
+        if self.origin_controlled { matches!(status.as_u16(), 500 | 502 | 503 | 504) } else { status.as_u16() >= 500 }
+    }
+
+    /// CloudFront serves what expired when the origin fails, also without being told so. An error is not worth it.
+    fn serves_stale_unasked(&self, response: &StoredResponse) -> bool {
+        !self.origin_controlled && response.status.as_u16() < 400
+    }
+}
+
+/// Whether the origin forbids to serve it stale in any case.
+pub(crate) fn forbids_stale(response: &StoredResponse) -> bool {
+    let directives = &response.cache_control;
+    directives.must_revalidate || directives.proxy_revalidate || directives.no_cache
 }
 
 /// Longest heuristic freshness: a day. RFC 9111 § 4.2.2 leaves it open; beyond a day its predecessors asked for a
@@ -53,15 +136,15 @@ impl CachePolicy {
 const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl CachePolicy {
-    /// Whether a response that names no lifetime may get the default one. RFC 9110 § 15.1 lists the statuses, for which
-    /// heuristics are sound; `public` extends it to all (RFC 9111 § 3). CloudFront adds 302 and 303 and wants 307 and
-    /// 308 to name their lifetime. Errors always have to.
+    /// Whether a response that names no lifetime may get one. RFC 9110 § 15.1 lists the statuses for which heuristics
+    /// are sound; `public` extends it to all (RFC 9111 § 3, § 4.2.2). CloudFront adds 302, 303 and some errors, and wants
+    /// the other statuses to name their lifetime.
     pub(crate) fn stores_without_lifetime(&self, response: &StoredResponse) -> bool {
         match response.status.as_u16() {
             200 | 203 | 204 | 300 | 301 => true,
-            308 => self.origin_controlled || response.cache_control.public,
-            302 | 303 => !self.origin_controlled || response.cache_control.public,
-            400.. => false,
+            308 | 404 | 405 | 410 | 414 | 501 if self.origin_controlled => true,
+            302 | 303 if !self.origin_controlled => true,
+            status @ 400.. if !self.origin_controlled => self.caches_error(status),
             _ => response.cache_control.public,
         }
     }

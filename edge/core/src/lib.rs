@@ -25,6 +25,7 @@ pub mod decide;
 pub mod entry;
 pub mod framing;
 pub mod freshness;
+pub mod invalidation;
 pub mod key;
 pub mod origin_request;
 pub mod part;
@@ -34,6 +35,8 @@ pub mod respond;
 pub mod route;
 mod selection;
 pub mod storable;
+mod structured_field;
+pub mod validation;
 
 #[cfg(test)]
 mod fixture;

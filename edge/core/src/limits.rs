@@ -70,8 +70,27 @@ pub const FILLS: usize = 65_536;
 pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
 /// Keys with a hit-for-miss marker at once.
 pub const HIT_FOR_MISS_KEYS: u64 = 65_536;
-/// Variants counted per primary key before responses are no longer stored.
+/// Most names in the Vary of one resource before its responses are no longer stored.
 pub const VARY_NAMES: usize = 16;
+/// Most variants kept of one resource; a new one beyond it takes the place of the oldest. A header that takes any value
+/// must not fill the cache with copies of one page.
+pub const VARIANTS: usize = 128;
+/// Resources whose variants are counted at once.
+pub const VARIANT_KEYS: u64 = 65_536;
+/// Stale responses that are being refreshed in the background at once, over all workers.
+pub const REFRESHES: usize = 4_096;
+/// Errors that CloudFront caches by default are kept at least this long, and after an error an expired response is
+/// served this long before the origin is asked again (CloudFront: default of `ErrorCachingMinTTL`). Not under
+/// OriginControlled.
+pub const ERROR_TTL: Duration = Duration::from_secs(10);
+/// Keys whose origin failed a moment ago, at once.
+pub const ERROR_KEYS: u64 = 65_536;
+/// Places for the generations of invalidated resources; resources that share one are invalidated together. 4 MiB, taken
+/// with the first invalidation.
+pub const INVALIDATION_SLOTS: usize = 1 << 19;
+/// Times that a request may have passed through Proxima before it is a loop (RFC 8586). CloudFront allows 2
+/// distributions in a row.
+pub const CDN_LOOP_HOPS: usize = 8;
 
 /// Header fields that every answer adds to those stored: Age, Content-Length, X-Cache, Cache-Status, Via, request id,
 /// zone. Room for them is kept in the stored map, so that an answer need not grow its index.

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::conditional::CONDITIONS;
 use crate::edge_config::OriginProtocolPolicy;
+use crate::limits;
 use crate::request::{Scheme, ViewerRequest};
 use crate::route::Route;
 use crate::selection;
@@ -57,6 +58,7 @@ impl Route {
             self.forward_named(request, purpose, &mut headers);
         }
         add_hop(request, &mut headers);
+        self.mark_loop(&mut headers);
         for (name, _) in &origin.custom_headers {
             headers.remove(name);
         }
@@ -150,7 +152,35 @@ impl Route {
     fn is_always_sent(&self, request: &ViewerRequest, name: &HeaderName) -> bool {
         let describes_body = request.has_body && name.as_str().starts_with("content-") && *name != CONTENT_LENGTH;
         let authorizes = *name == AUTHORIZATION && !self.caches_method(&request.method);
-        describes_body || authorizes || *name == VIA || *name == X_FORWARDED_FOR
+        describes_body || authorizes || [VIA, X_FORWARDED_FOR, CDN_LOOP].contains(name)
+    }
+
+    /// Appends this distribution to CDN-Loop (RFC 8586 § 2).
+    fn mark_loop(&self, headers: &mut HeaderMap) {
+        let value = format!("{CDN_ID}; distribution=\"{}\"", self.distribution.uid);
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.append(CDN_LOOP, value);
+        }
+    }
+
+    /// Whether a request has passed through this distribution before, or through too many others of this kind, so that
+    /// to send it on would send it round for ever.
+    pub(crate) fn is_loop(&self, request: &ViewerRequest) -> bool {
+        let own = format!("\"{}\"", self.distribution.uid);
+        let mut hops = 0;
+        for value in request.headers.get_all(CDN_LOOP) {
+            for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+                if !parts.next().is_some_and(|id| id.eq_ignore_ascii_case(CDN_ID.as_bytes())) {
+                    continue;
+                }
+                hops += 1;
+                if parts.any(|part| part.strip_prefix(b"distribution=") == Some(own.as_bytes())) {
+                    return true;
+                }
+            }
+        }
+        hops >= limits::CDN_LOOP_HOPS
     }
 
     fn send_accept_encoding(&self, request: &ViewerRequest, headers: &mut HeaderMap) {
@@ -163,6 +193,11 @@ impl Route {
         }
     }
 }
+
+/// RFC 8586.
+pub(crate) const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// Our name there.
+const CDN_ID: &str = "proxima";
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

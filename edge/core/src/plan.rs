@@ -164,6 +164,8 @@ pub struct CachePolicy {
     pub override_origin_directives: bool,
     /// RFC 9111 rules for a shared cache.
     pub origin_controlled: bool,
+    /// Cache directives of viewers count.
+    pub honor_request_directives: bool,
 }
 
 impl CachePolicy {

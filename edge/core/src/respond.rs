@@ -159,6 +159,16 @@ pub(crate) fn reserve(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes those places away again. What an origin sent under these names was replaced when they were made, but for Via.
+pub(crate) fn clear(headers: &mut HeaderMap) {
+    for name in [AGE, CONTENT_LENGTH, X_CACHE, X_PROXIMA_REQUEST_ID, X_PROXIMA_ZONE] {
+        headers.remove(name);
+    }
+    if headers.get(VIA).is_some_and(HeaderValue::is_empty) {
+        headers.remove(VIA);
+    }
+}
+
 /// No field is sent with it.
 const PLACEHOLDER: HeaderValue = HeaderValue::from_static("");
 

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    COOKIE, DATE, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, DATE, EXPIRES, HOST, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::cache_control::{self, CacheControl};
-use crate::edge_config::SetCookiePolicy;
+use crate::credentials::Unkeyed;
+use crate::edge_config::{AllowedMethods, SetCookiePolicy};
 use crate::entry::StoredResponse;
+use crate::invalidation;
 use crate::limits;
-use crate::origin_request::OriginRequest;
+use crate::origin_request::{CDN_LOOP, OriginRequest};
 use crate::outcome::NotStored;
+use crate::request::ViewerRequest;
 use crate::respond;
 use crate::route::Route;
 use crate::timestamp::Timestamp;
@@ -58,42 +61,78 @@ impl Route {
         response: &OriginResponse,
         epoch: u64,
     ) -> Result<StoredResponse, NotStored> {
-        let policy = &self.behavior.cache_policy;
         if request.method == Method::HEAD || !self.caches_method(&request.method) {
             return Err(NotStored::Method);
         }
-        let entry = read(response, epoch);
-        self.check_status(&entry)?;
-        let overridden = policy.override_origin_directives && !policy.min_ttl.is_zero() && entry.status.as_u16() < 400;
-        if !overridden {
-            check_directives(&entry)?;
-        }
-        let vary = vary(&response.headers, overridden)?;
-        if policy.set_cookie == SetCookiePolicy::Bypass && response.headers.contains_key(SET_COOKIE) {
-            return Err(NotStored::SetCookie);
-        }
-        if !self.may_share(&entry, self.unkeyed_credentials(&request.headers)) {
-            return Err(NotStored::UnkeyedCredentials);
-        }
-        if !policy.is_fresh(&entry, response.received_at) {
-            return Err(NotStored::NoFreshness);
+        self.keep(read(response, epoch), self.unkeyed_credentials(&request.headers))
+    }
+
+    /// What is kept of a response that says this of itself.
+    pub(crate) fn keep(&self, entry: StoredResponse, unkeyed: Unkeyed) -> Result<StoredResponse, NotStored> {
+        let policy = &self.behavior.cache_policy;
+        self.check_sharing(&entry, unkeyed)?;
+        let vary = vary(&entry.headers, policy.overrides(entry.status))?;
+        if !policy.is_fresh(&entry, entry.received_at) && !policy.is_useful_when_stale(&entry) {
+            return Err(if entry.cache_control.no_cache { NotStored::NoCache } else { NotStored::NoFreshness });
         }
         Ok(StoredResponse { headers: kept(&entry, policy.set_cookie), vary, ..entry })
     }
 
-    pub(crate) fn check_status(&self, entry: &StoredResponse) -> Result<(), NotStored> {
+    /// Whether the policy lets others have this response, fresh or not, if one such request brought it. Asked when it is
+    /// stored, and again whenever it is to be used, since the policy may have changed in between.
+    pub(crate) fn check_sharing(&self, entry: &StoredResponse, unkeyed: Unkeyed) -> Result<(), NotStored> {
         let policy = &self.behavior.cache_policy;
+        self.check_status(entry)?;
+        if !policy.overrides(entry.status) {
+            let directives = &entry.cache_control;
+            match () {
+                () if directives.forbids_storing(entry.status) => return Err(NotStored::NoStore),
+                () if directives.private => return Err(NotStored::Private),
+                () if entry.varies_on_everything() => return Err(NotStored::VaryAny),
+                () => {}
+            }
+        }
+        if policy.set_cookie == SetCookiePolicy::Bypass && entry.headers.contains_key(SET_COOKIE) {
+            return Err(NotStored::SetCookie);
+        }
+        if !self.may_share(entry, unkeyed) {
+            return Err(NotStored::UnkeyedCredentials);
+        }
+        Ok(())
+    }
+
+    fn check_status(&self, entry: &StoredResponse) -> Result<(), NotStored> {
+        let policy = &self.behavior.cache_policy;
+        let directives = &entry.cache_control;
         let explicit = entry.has_explicit_freshness();
+        if directives.must_understand && !cache_control::is_understood(entry.status) {
+            return Err(NotStored::MustUnderstand);
+        }
         match entry.status.as_u16() {
             206 => Err(NotStored::Partial),
             100..=199 | 304 => Err(NotStored::Status),
             // RFC 6585 § 3 to § 6: never by a cache.
             428 | 429 | 511 => Err(NotStored::Status),
             // A malformed or oversized request of one viewer must not answer the others.
-            400 | 413 | 414 | 416 | 431 | 494 if !policy.origin_controlled => Err(NotStored::Status),
+            400 | 413 | 416 | 431 | 494 if !policy.origin_controlled => Err(NotStored::Status),
+            // CloudFront: "caches only when the origin sends max-age or s-maxage".
+            403 | 405 | 412 | 415 if !policy.origin_controlled && !directives.names_lifetime() => {
+                Err(NotStored::Status)
+            }
             _ if explicit || policy.stores_without_lifetime(entry) => Ok(()),
             _ => Err(NotStored::Status),
         }
+    }
+
+    /// Whether the response to a POST is what a GET of the same URI would give: it names a lifetime, and Content-Location
+    /// says so (RFC 9110 § 9.3.3). Only where the behaviour takes every method and the origin alone controls the cache.
+    pub fn stores_for_get(&self, request: &ViewerRequest, response: &OriginResponse) -> bool {
+        self.behavior.cache_policy.origin_controlled
+            && self.behavior.allowed_methods == AllowedMethods::Any
+            && request.method == Method::POST
+            && response.status == StatusCode::OK
+            && read(response, 0).has_explicit_freshness()
+            && invalidation::names_target(request, self, response.headers.get(CONTENT_LOCATION))
     }
 }
 
@@ -114,23 +153,38 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 
 /// Fields that Connection cannot take away, since without them the message would mean something else (a class of faults
 /// in other caches: `Connection: content-length`, `Connection: host`). Framing is removed in any case, never by request.
-const PROTECTED: [HeaderName; 10] =
-    [HOST, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, DATE, SET_COOKIE, CACHE_CONTROL, VARY, AUTHORIZATION, COOKIE];
+const PROTECTED: [HeaderName; 11] = [
+    HOST,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    DATE,
+    SET_COOKIE,
+    CACHE_CONTROL,
+    VARY,
+    AUTHORIZATION,
+    COOKIE,
+    // RFC 8586 § 3: without it a loop would not be seen.
+    CDN_LOOP,
+];
 
 /// What a response says of itself, unjudged.
-fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
+pub(crate) fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
     let headers = &response.headers;
+    let cache_control = CacheControl::of_response(headers);
+    let expires = headers.contains_key(EXPIRES) && !cache_control.targeted;
     let date = date_field(headers, &DATE).unwrap_or(response.received_at);
     StoredResponse {
         status: response.status,
         headers: headers.clone(),
-        cache_control: CacheControl::parse(headers),
-        expires: headers.contains_key(EXPIRES).then(|| date_field(headers, &EXPIRES).unwrap_or(EPOCH)),
+        cache_control,
+        expires: expires.then(|| date_field(headers, &EXPIRES).unwrap_or(EPOCH)),
         last_modified: date_field(headers, &LAST_MODIFIED),
         date,
         received_at: response.received_at,
         initial_age: initial_age(response, date),
         epoch,
+        generation: 0,
         vary: Vec::new(),
         body_length: response.body_length.unwrap_or(0),
     }
@@ -154,17 +208,6 @@ fn initial_age(response: &OriginResponse, date: Timestamp) -> Duration {
 fn age_field(headers: &HeaderMap) -> Duration {
     let first = headers.get(AGE).and_then(|value| value.as_bytes().split(|&byte| byte == b',').next());
     Duration::from_secs(first.and_then(|text| cache_control::delta_seconds(text.trim_ascii())).unwrap_or(0))
-}
-
-fn check_directives(entry: &StoredResponse) -> Result<(), NotStored> {
-    let directives = &entry.cache_control;
-    match () {
-        () if directives.no_store => Err(NotStored::NoStore),
-        () if directives.private => Err(NotStored::Private),
-        // It might be stored and asked for anew each time; until there is revalidation that would gain nothing.
-        () if directives.no_cache => Err(NotStored::NoCache),
-        () => Ok(()),
-    }
 }
 
 /// Names in Vary: lower case, sorted, once each. What is not a name matches nothing, so it counts as `*`.

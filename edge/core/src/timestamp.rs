@@ -27,9 +27,10 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// Reads an HTTP date in any of its three forms (RFC 9110 § 5.6.7). One before 1970 counts as the epoch.
+    /// Reads an HTTP date in any of its three forms (RFC 9110 § 5.6.7). Case does not matter (RFC 9111 § 4.2). Years of two
+    /// digits are those from 1970 to 2069.
     pub fn from_http_date(text: &str) -> Option<Self> {
-        let time = httpdate::parse_http_date(text).ok()?;
+        let time = httpdate::parse_http_date(&usual_case(text)).ok()?;
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)))
     }
@@ -39,6 +40,18 @@ impl Timestamp {
         let seconds = (self.0 / 1_000).min(HTTP_DATE_MAX_SECONDS);
         httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
+}
+
+/// Names of days and months with a capital, the zone in capitals.
+fn usual_case(text: &str) -> String {
+    let mut previous = ' ';
+    let usual = |(index, character): (usize, char)| {
+        let inside_word = previous.is_ascii_alphabetic();
+        previous = character;
+        let zone = index + 3 >= text.len();
+        if inside_word && !zone { character.to_ascii_lowercase() } else { character.to_ascii_uppercase() }
+    };
+    text.char_indices().map(usual).collect()
 }
 
 /// 9999-12-31T23:59:59Z.
@@ -58,6 +71,15 @@ mod tests {
         {
             assert_eq!(Timestamp::from_http_date(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn http_dates_are_read_in_any_case() {
+        let expected = Some(Timestamp::from_millis(784_111_777_000));
+        for text in ["SUN, 06 NOV 1994 08:49:37 GMT", "sunday, 06-nov-94 08:49:37 gmt", "sun NOV  6 08:49:37 1994"] {
+            assert_eq!(Timestamp::from_http_date(text), expected, "{text}");
+        }
+        assert_eq!(Timestamp::from_http_date("Sün, 06 Nov 1994 08:49:37 GMT"), None);
     }
 
     #[test]

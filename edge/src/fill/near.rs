@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 
-use proxima_edge_core::decide::Decision;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::Purpose;
@@ -13,8 +12,9 @@ use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::part::{Part, Representation};
 
 use super::progress::{FillHead, Head, Progress};
-use super::{FillReader, Fills, Source, Wish, follow, variant_key};
+use super::{FillReader, Fills, Source, Wish, follow, followed, kept_by_another, variant_key};
 use crate::edge::{Edge, Worker};
+use crate::invalidations::Place;
 
 /// Takes part in a fill in progress that has, or soon has, the ranges that are wished for.
 pub async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
@@ -23,26 +23,26 @@ pub async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
     if outgoing.unkeyed_credentials {
         return None;
     }
-    let key = match &wish.varies {
-        Some(names) => wish.key.variant(names, &outgoing.headers),
-        None => wish.key.clone(),
-    };
-    let reader = in_progress(edge, &key)?;
+    let reader = in_progress(edge, &wish.own_key(&outgoing), wish.place)?;
     let late = reader.shared_head().is_some();
     let (reader, head) = match follow(&edge.metrics, reader).await {
         (reader, Head::Streaming(head)) => (reader, head),
+        (_, Head::Kept(found, standing)) => {
+            let reason = kept_by_another(edge, wish, &found, standing)?;
+            return Some(Source::Kept(found, reason));
+        }
         (_, Head::Failed(error)) => return Some(Source::Failed(error)),
         (_, Head::NotStorable | Head::Abandoned | Head::Pending) => return None,
     };
     let same_variant = variant_key(wish, &outgoing, &head) == head.key;
-    let usable = || !late || wish.route.decide(Some(&head.stored), wish.request, edge.clock.now()) == Decision::Serve;
-    let joined = same_variant && usable() && is_near(wish, &head, &reader);
+    let joined = same_variant && followed(edge, wish, &head, late).is_ok() && is_near(wish, &head, &reader);
     joined.then_some(Source::Fill(reader, Reason::CollapsedHit))
 }
 
-fn in_progress(edge: &Edge, key: &CacheKey) -> Option<FillReader> {
+fn in_progress(edge: &Edge, key: &CacheKey, place: Option<Place>) -> Option<FillReader> {
     let fills: &Fills = &edge.fills;
-    fills.shard(key).get(key).and_then(Progress::reader)
+    let shard = fills.shard(key);
+    shard.get(key).filter(|progress| !edge.is_invalidated(progress.generation, place)).and_then(Progress::reader)
 }
 
 /// Whether the last of the ranges begins not far behind what has arrived.

@@ -19,6 +19,7 @@ use proxima_edge_core::storable::OriginResponse;
 
 use crate::metrics::Metrics;
 use crate::origin::OriginError;
+use crate::store::Found;
 
 /// Head of a response that is being stored.
 #[derive(Debug)]
@@ -40,12 +41,23 @@ pub(super) enum Head {
     Pending,
     /// It is being stored, and streams to whoever asks.
     Streaming(Arc<FillHead>),
+    /// What was kept answers after all: the origin confirmed it, or failed.
+    Kept(Found, Standing),
     /// It may not be stored: each viewer asks for itself.
     NotStorable,
     /// There is none: the origin failed.
     Failed(OriginError),
     /// The task died before it knew.
     Abandoned,
+}
+
+/// Why what was kept answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The origin says that it has not changed.
+    Confirmed,
+    /// The origin failed, and it may be served stale.
+    InPlaceOfError,
 }
 
 /// Why a reader gets no further.
@@ -63,6 +75,8 @@ pub enum ReadError {
 pub(super) struct Progress {
     state: Mutex<State>,
     metrics: Arc<Metrics>,
+    /// Count of invalidations when it began.
+    pub(super) generation: u64,
 }
 
 #[derive(Debug)]
@@ -137,7 +151,7 @@ impl State {
 
 // The writer's side.
 impl Progress {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, generation: u64) -> Self {
         let state = State {
             head: Head::Pending,
             pieces: VecDeque::new(),
@@ -149,7 +163,7 @@ impl Progress {
             reader_count: 0,
             writer: None,
         };
-        Self { state: Mutex::new(state), metrics: Arc::clone(metrics) }
+        Self { state: Mutex::new(state), metrics: Arc::clone(metrics), generation }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -261,7 +275,7 @@ impl Progress {
             Head::Streaming(_) => {
                 state.end.get_or_insert(Err(ReadError::Broken("the fetch was abandoned".to_owned())));
             }
-            Head::NotStorable | Head::Failed(_) | Head::Abandoned => {}
+            Head::Kept(..) | Head::NotStorable | Head::Failed(_) | Head::Abandoned => {}
         });
     }
 }
@@ -319,7 +333,7 @@ impl FillReader {
     pub fn shared_head(&self) -> Option<Arc<FillHead>> {
         match &self.progress.state().head {
             Head::Streaming(head) => Some(Arc::clone(head)),
-            Head::Pending | Head::NotStorable | Head::Failed(_) | Head::Abandoned => None,
+            Head::Pending | Head::Kept(..) | Head::NotStorable | Head::Failed(_) | Head::Abandoned => None,
         }
     }
 

@@ -4,52 +4,144 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 use proxima_edge_core::entry::StoredResponse;
+use proxima_edge_core::freshness::Staleness;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::OriginRequest;
 use proxima_edge_core::outcome::NotStored;
 use proxima_edge_core::route::Route;
+use proxima_edge_core::validation::{self, Confirmed};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Permit;
-use super::progress::{FillHead, Head, Progress, ReadError};
+use super::progress::{FillHead, Head, Progress, ReadError, Standing};
+use super::{Permit, Wish};
 use crate::edge::Worker;
+use crate::invalidations::Place;
 use crate::origin::{Fetched, OriginBody, RequestBody};
 use crate::server::interim::Interim;
-use crate::store::{ObjectId, Store, exact_copy};
+use crate::store::{Found, ObjectId, Store, exact_copy};
 
 /// A response that could not be shared, on its way to the viewer who caused the fetch.
-pub(super) struct Unshared {
-    pub(super) fetched: Box<Fetched>,
-    pub(super) why: NotStored,
+pub(super) enum Unshared {
+    /// As it comes from the origin, and why nobody else gets it.
+    Fetched(Box<Fetched>, NotStored),
+    /// What was kept, confirmed by the origin for this viewer.
+    Confirmed(Found),
 }
 
 /// One fetch. Lives on the worker of its initiator.
 pub(super) struct Fill {
-    pub(super) worker: Rc<Worker>,
-    pub(super) route: Route,
-    pub(super) request: Rc<OriginRequest>,
-    pub(super) primary: CacheKey,
-    pub(super) varies: Option<Arc<[HeaderName]>>,
-    pub(super) interim: Interim,
-    pub(super) initiator: oneshot::Sender<Unshared>,
+    worker: Rc<Worker>,
+    route: Route,
+    request: Rc<OriginRequest>,
+    primary: CacheKey,
+    varies: Option<Arc<[HeaderName]>>,
+    kept: Option<Found>,
+    place: Option<Place>,
+    interim: Interim,
+    /// Absent: nobody waits for it, it is done for those who come later.
+    initiator: Option<oneshot::Sender<Unshared>>,
+    /// Read before the request is sent: what is purged from then on also covers its response.
+    epoch: u64,
 }
 
 impl Fill {
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        wish: &Wish<'_>,
+        request: &Rc<OriginRequest>,
+        initiator: Option<oneshot::Sender<Unshared>>,
+    ) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            route: wish.route.clone(),
+            request: Rc::clone(request),
+            primary: wish.key.clone(),
+            varies: wish.varies.clone(),
+            kept: wish.kept.clone(),
+            place: wish.place,
+            interim: wish.interim.clone(),
+            initiator,
+            epoch: worker.edge.plans.epoch(),
+        }
+    }
+
     /// Fetches, and leaves the outcome in the permit's progress. The permit is dropped at the end whatever happens.
-    pub(super) async fn run(self, mut permit: Permit) {
+    pub(super) async fn run(mut self, permit: Permit) {
         let edge = Arc::clone(&self.worker.edge);
-        // Read before the request is sent: what is purged from now on also covers this response.
-        let epoch = edge.plans.epoch();
-        let fetch = self.worker.origins.fetch(&self.route, &self.request, RequestBody::Empty, &self.interim);
-        let fetched = match fetch.await {
-            Ok(fetched) => fetched,
-            Err(error) => return permit.progress.settle(Head::Failed(error)),
+        // Invalidated since it was found: neither a validator nor better than an error.
+        self.kept = self.kept.filter(|kept| !edge.is_invalidated(kept.head.generation, self.place));
+        let mut request = OriginRequest::clone(&self.request);
+        let conditional = self.kept.as_ref().is_some_and(|kept| validation::make_conditional(&mut request, &kept.head));
+        let fetched = match self.worker.origins.fetch(&self.route, &request, RequestBody::Empty, &self.interim).await {
+            Ok(fetched) if conditional && fetched.head.status == StatusCode::NOT_MODIFIED => {
+                if self.confirmed(&permit, &fetched).await {
+                    return;
+                }
+                drop(fetched);
+                self.worker.origins.fetch(&self.route, &self.request, RequestBody::Empty, &self.interim).await
+            }
+            fetched => fetched,
         };
-        let judged = self.route.storable(&self.request, &fetched.head, epoch).and_then(|stored| {
+        let failed = match &fetched {
+            Ok(fetched) => self.route.behavior.cache_policy.is_origin_failure(fetched.head.status),
+            Err(_) => true,
+        };
+        if failed && let Some(kept) = self.stand_in() {
+            if !self.route.behavior.cache_policy.origin_controlled {
+                edge.fills.failed.insert(permit.key.clone()).await;
+            }
+            return permit.progress.settle(Head::Kept(kept, Standing::InPlaceOfError));
+        }
+        match fetched {
+            Ok(fetched) => self.finish(permit, fetched).await,
+            Err(error) => permit.progress.settle(Head::Failed(error)),
+        }
+    }
+
+    /// What is kept, where it may be served now that the origin has failed.
+    fn stand_in(&self) -> Option<Found> {
+        let now = self.worker.edge.clock.now();
+        let policy = &self.route.behavior.cache_policy;
+        self.kept.clone().filter(|kept| policy.may_serve_stale(&kept.head, Staleness::IfError, now))
+    }
+
+    /// The origin says that what is kept has not changed. False: it means something else.
+    async fn confirmed(&mut self, permit: &Permit, fetched: &Fetched) -> bool {
+        let edge = &self.worker.edge;
+        let Some(kept) = &self.kept else { return false };
+        match self.route.confirm(&kept.head, &self.request, &fetched.head, self.epoch) {
+            Confirmed::Kept(mut head) => {
+                head.generation = permit.progress.generation;
+                let head = Arc::from(head);
+                edge.store.refresh(permit.key.clone(), kept, Arc::clone(&head)).await;
+                edge.metrics.revalidated.inc();
+                let found = Found { head, body: kept.body.clone() };
+                permit.progress.settle(Head::Kept(found, Standing::Confirmed));
+                true
+            }
+            Confirmed::Unshared(head, why) => {
+                edge.store.forget(permit.key.clone(), kept).await;
+                edge.metrics.not_stored(why);
+                let found = Found { head: Arc::from(head), body: kept.body.clone() };
+                if let Some(initiator) = self.initiator.take() {
+                    // If the initiator left, nobody wants it.
+                    let _ = initiator.send(Unshared::Confirmed(found));
+                }
+                permit.progress.settle(Head::NotStorable);
+                true
+            }
+            Confirmed::Other => false,
+        }
+    }
+
+    /// Judges a whole response, shares it and stores it, or hands it to the initiator alone.
+    pub(super) async fn finish(mut self, mut permit: Permit, fetched: Fetched) {
+        let edge = Arc::clone(&self.worker.edge);
+        let judged = self.route.storable(&self.request, &fetched.head, self.epoch).and_then(|stored| {
             let too_large = fetched.head.body_length.is_some_and(|length| length > edge.store.largest_body());
             let names = union(self.varies.as_deref(), &stored.vary);
             match () {
@@ -59,21 +151,28 @@ impl Fill {
             }
         });
         match judged {
-            Ok((stored, names)) => {
+            Ok((mut stored, names)) => {
+                stored.generation = permit.progress.generation;
                 let Fetched { head, body } = fetched;
                 let key = self.settle_key(&mut permit, names.clone()).await;
                 let head = Arc::new(FillHead { key, names, response: head, stored });
                 permit.progress.settle(Head::Streaming(Arc::clone(&head)));
-                stream(&edge.store, &mut permit, &head, body).await;
+                stream(&edge.store, &mut permit, &head, body, self.initiator.is_none()).await;
             }
             Err(why) => {
                 edge.metrics.not_stored(why);
                 // Other viewers may bring no credentials, and then it can be shared.
                 if why != NotStored::UnkeyedCredentials {
-                    permit.edge.fills.hit_for_miss.insert(permit.key.clone()).await;
+                    edge.fills.hit_for_miss.insert(permit.key.clone()).await;
+                    // It has taken the place of what was kept; a failure has not.
+                    if let Some(kept) = self.kept.take().filter(|_| !fetched.head.status.is_server_error()) {
+                        edge.store.forget(permit.key.clone(), &kept).await;
+                    }
                 }
-                // If the initiator left, the response and its connection go with it.
-                let _ = self.initiator.send(Unshared { fetched: Box::new(fetched), why });
+                if let Some(initiator) = self.initiator.take() {
+                    // If the initiator left, the response and its connection go with it.
+                    let _ = initiator.send(Unshared::Fetched(Box::new(fetched), why));
+                }
                 permit.progress.settle(Head::NotStorable);
             }
         }
@@ -106,7 +205,7 @@ fn union(known: Option<&[HeaderName]>, new: &[HeaderName]) -> Arc<[HeaderName]> 
 }
 
 /// Reads the body to its end, shares it, and stores it when it is whole.
-async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: OriginBody) {
+async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: OriginBody, in_background: bool) {
     let metrics = Arc::clone(&permit.edge.metrics);
     let mut intake = Intake::new(store, Arc::clone(&permit.progress));
     let mut unwanted_since = None;
@@ -128,7 +227,7 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             metrics.not_stored(NotStored::TooLarge);
         }
         permit.progress.room().await;
-        if permit.progress.readers() > 0 {
+        if permit.progress.readers() > 0 || (in_background && intake.storing) {
             unwanted_since = None;
             continue;
         }

@@ -20,14 +20,14 @@ fn key(text: &str) -> CacheKey {
 }
 
 fn lead(edge: &Arc<Edge>, name: &str) -> Permit {
-    match Fills::join(edge, &key(name)) {
+    match Fills::join(edge, &key(name), None) {
         Joined::Lead(permit) => permit,
         Joined::Follow(_) | Joined::Full => unreachable!("nobody else fills {name}"),
     }
 }
 
 fn follow(edge: &Arc<Edge>, name: &str) -> FillReader {
-    match Fills::join(edge, &key(name)) {
+    match Fills::join(edge, &key(name), None) {
         Joined::Follow(reader) => reader,
         Joined::Lead(_) | Joined::Full => unreachable!("{name} is being filled"),
     }
@@ -63,7 +63,7 @@ async fn after_a_panic_of_the_task_exactly_one_follower_leads_anew() {
             assert!(task.await.unwrap_err().is_panic());
         })
         .await;
-    let leaders: Vec<_> = followers.iter().map(|_| Fills::join(&edge, &key("page"))).collect();
+    let leaders: Vec<_> = followers.iter().map(|_| Fills::join(&edge, &key("page"), None)).collect();
     assert_eq!(leaders.iter().filter(|joined| matches!(joined, Joined::Lead(_))).count(), 1);
 }
 

@@ -1,15 +1,17 @@
 //! The store in memory, on moka.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderName;
+use moka::Entry;
 use moka::future::Cache;
 use moka::notification::RemovalCause;
+use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
@@ -122,6 +124,43 @@ impl MemoryStore {
         self.replace(key, head, StoredBody::Slices(object)).await;
     }
 
+    /// Gives a response that was found, and is still what is kept under this key, a newer head. The body stays where it
+    /// is.
+    pub async fn refresh(&self, key: CacheKey, found: &Found, head: Arc<StoredResponse>) {
+        let (known, whole) = (Arc::clone(&found.head), found.body.whole());
+        let renewed = |entry: Option<Entry<StoreKey, Value>>| {
+            let body = match entry.map(Entry::into_value) {
+                Some(Value::Response { head: kept, body }) => Arc::ptr_eq(&kept, &known).then_some(body),
+                Some(Value::Varies(_) | Value::Slice(_)) => None,
+                // Evicted meanwhile; a small one is still at hand.
+                None => whole.map(StoredBody::Whole),
+            };
+            std::future::ready(match body {
+                Some(body) => Op::Put(Value::Response { head, body }),
+                None => Op::Nop,
+            })
+        };
+        self.cache.load_full().entry(StoreKey::Head(key)).and_compute_with(renewed).await;
+    }
+
+    /// Forgets a response that was found, if it is still what is kept under this key.
+    pub async fn forget(&self, key: CacheKey, found: &Found) {
+        let known = Arc::clone(&found.head);
+        let removed = |entry: Option<Entry<StoreKey, Value>>| {
+            let same = matches!(
+                entry.map(Entry::into_value),
+                Some(Value::Response { head, .. }) if Arc::ptr_eq(&head, &known)
+            );
+            std::future::ready(if same { Op::Remove } else { Op::Nop })
+        };
+        let result = self.cache.load_full().entry(StoreKey::Head(key)).and_compute_with(removed).await;
+        if let CompResult::Removed(entry) = result
+            && let Value::Response { head, body: StoredBody::Slices(object) } = entry.into_value()
+        {
+            self.discard_slices(object, slice_count(head.body_length)).await;
+        }
+    }
+
     /// Notes that responses under this primary key differ by these request headers.
     pub async fn insert_varies(&self, key: CacheKey, names: Arc<[HeaderName]>) {
         self.insert(StoreKey::Head(key), Value::Varies(names)).await;
@@ -213,7 +252,7 @@ async fn some_slices(
 ) -> Option<BTreeMap<u64, Bytes>> {
     let mut slices = BTreeMap::new();
     for index in ranges.iter().flat_map(|&range| slices_of(range)) {
-        if let Entry::Vacant(vacant) = slices.entry(index) {
+        if let btree_map::Entry::Vacant(vacant) = slices.entry(index) {
             vacant.insert(slice(cache, object, u32::try_from(index).ok()?).await?);
         }
     }

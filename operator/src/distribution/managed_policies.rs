@@ -46,6 +46,7 @@ fn with_ttl(min: u64, default: Option<u64>, max: u64, key: CacheKeyConfig) -> Ca
         set_cookie: SetCookiePolicy::Bypass,
         override_origin_directives: false,
         origin_controlled: false,
+        honor_request_directives: false,
     }
 }
 

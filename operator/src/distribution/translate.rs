@@ -148,6 +148,7 @@ impl Translator<'_> {
                 Some(SetCookie::Store) => edge::SetCookiePolicy::Store,
             },
             override_origin_directives: inline.override_origin_directives.unwrap_or(base.override_origin_directives),
+            honor_request_directives: inline.honor_request_directives.unwrap_or(base.honor_request_directives),
             key: inline.key.as_ref().map_or_else(|| base.key.clone(), |key| merged_key(key, &base.key)),
             ..base
         };

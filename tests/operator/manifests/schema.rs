@@ -135,6 +135,7 @@ pub(super) fn everything(name: &str) -> Value {
         },
         "setCookie": "Strip",
         "overrideOriginDirectives": true,
+        "honorRequestDirectives": true,
     });
     let behavior = |policy: Value| {
         json!({

@@ -19,13 +19,13 @@ fn disabled() -> CachePolicyConfig {
 }
 
 #[test]
-fn fresh_is_served_and_stale_or_missing_is_fetched() {
+fn fresh_is_served_stale_is_revalidated_and_missing_is_fetched() {
     let route = route_with(policy());
     let fresh = stored("Cache-Control: max-age=31");
     let stale = stored("Cache-Control: max-age=30");
     check(&route, Some(&fresh), "GET / HTTP/1.1", Decision::Serve);
     check(&route, Some(&fresh), "HEAD / HTTP/1.1", Decision::Serve);
-    check(&route, Some(&stale), "GET / HTTP/1.1", Decision::Fetch(Reason::Expired));
+    check(&route, Some(&stale), "GET / HTTP/1.1", Decision::Revalidate);
     check(&route, None, "GET / HTTP/1.1", Decision::Fetch(Reason::Miss));
 }
 
@@ -34,7 +34,7 @@ fn a_changed_lifetime_holds_for_what_is_stored() {
     let found = stored("");
     check(&route_with(policy()), Some(&found), "GET / HTTP/1.1", Decision::Serve);
     let short = CachePolicyConfig { default_ttl_ms: Some(30_000), ..policy() };
-    check(&route_with(short), Some(&found), "GET / HTTP/1.1", Decision::Fetch(Reason::Expired));
+    check(&route_with(short), Some(&found), "GET / HTTP/1.1", Decision::Revalidate);
 }
 
 #[test]
@@ -197,4 +197,155 @@ fn unkeyed_credentials_are_answered_only_with_what_may_be_shared() {
     let key = CacheKeyConfig { headers: vec!["authorization".to_owned()], ..origin_controlled().key };
     let keyed = CachePolicyConfig { key, ..origin_controlled() };
     check(&route_with(keyed), Some(&heuristic), "GET / HTTP/1.1\nAuthorization: x", Decision::Serve);
+}
+
+#[test]
+fn stale_is_served_while_it_is_refreshed_within_its_window() {
+    // RFC 5861 § 3; the request comes at an age of 30 s.
+    let stale = Decision::ServeStale(Reason::StaleWhileRevalidate);
+    for (directives, expected) in [
+        ("max-age=20, stale-while-revalidate=11", stale.clone()),
+        ("max-age=20, stale-while-revalidate=10", Decision::Revalidate),
+        ("max-age=20, stale-while-revalidate=0", Decision::Revalidate),
+        ("max-age=31, stale-while-revalidate=60", Decision::Serve),
+        ("max-age=20, stale-while-revalidate=60, must-revalidate", Decision::Revalidate),
+        ("max-age=20, stale-while-revalidate=60, proxy-revalidate", Decision::Revalidate),
+        ("max-age=20, stale-while-revalidate=60, no-cache", Decision::Revalidate),
+        ("s-maxage=20, stale-while-revalidate=60", stale.clone()),
+        ("max-age=20", Decision::Revalidate),
+    ] {
+        let found = stored(&format!("Cache-Control: {directives}"));
+        for policy in [policy(), origin_controlled()] {
+            check(&route_with(policy), Some(&found), "GET / HTTP/1.1", expected.clone());
+        }
+    }
+    // CloudFront: "the lesser of the directive and the maximum TTL".
+    let short = CachePolicyConfig { max_ttl_ms: 10_000, default_ttl_ms: Some(0), ..policy() };
+    let found = stored("Cache-Control: max-age=10, stale-while-revalidate=60");
+    check(&route_with(short), Some(&found), "GET / HTTP/1.1", Decision::Revalidate);
+    let head = stored("Cache-Control: max-age=20, stale-while-revalidate=60");
+    check(&route_with(policy()), Some(&head), "HEAD / HTTP/1.1", stale);
+}
+
+#[test]
+fn no_cache_is_revalidated_each_time_and_never_shared_while_waiting() {
+    // RFC 9111 § 5.2.2.4.
+    let route = route_with(origin_controlled());
+    let found = stored("Cache-Control: no-cache, max-age=600\nETag: \"a\"");
+    check(&route, Some(&found), "GET / HTTP/1.1", Decision::Revalidate);
+    assert!(!route.may_collapse(&found));
+    assert!(!route.may_collapse(&stored("Cache-Control: max-age=0")));
+    assert!(route.may_collapse(&stored("Cache-Control: max-age=1")));
+}
+
+/// Whether a response of this age stands in for a failed origin: under a CloudFront policy, and under OriginControlled.
+fn check_stand_in(directives: &str, age: u64, [cloudfront, controlled]: [bool; 2]) {
+    let found = stored(&format!("Cache-Control: {directives}"));
+    let now = NOON.plus(Duration::from_secs(age));
+    for (policy, expected) in [(policy(), cloudfront), (origin_controlled(), controlled)] {
+        let name = policy.origin_controlled;
+        let stands_in = route_with(policy).stands_in(&found, &request("GET / HTTP/1.1"), now);
+        assert_eq!(stands_in, expected, "{directives} at {age}, OriginControlled: {name}");
+    }
+}
+
+#[test]
+fn a_stale_response_stands_in_for_a_failed_origin() {
+    // RFC 5861 § 4; CloudFront: "Serve stale (expired) content".
+    check_stand_in("max-age=10, stale-if-error=20", 29, [true, true]);
+    check_stand_in("max-age=10, stale-if-error=20", 30, [false, false]);
+    check_stand_in("max-age=10", 30, [true, false]);
+    check_stand_in("max-age=10", 400 * 86_400, [false, false]);
+    check_stand_in("max-age=10, stale-if-error=0", 11, [false, false]);
+    for forbidding in ["must-revalidate", "proxy-revalidate", "no-cache"] {
+        check_stand_in(&format!("max-age=10, stale-if-error=20, {forbidding}"), 11, [false, false]);
+        check_stand_in(&format!("max-age=10, {forbidding}"), 11, [false, false]);
+    }
+    check_stand_in("s-maxage=10", 11, [false, false]);
+    check_stand_in("s-maxage=10, stale-if-error=20", 11, [true, true]);
+    check_stand_in("s-maxage=10, stale-while-revalidate=1", 12, [true, false]);
+    // An error that was stored is no better than the next one.
+    let error = StoredResponse { status: StatusCode::NOT_FOUND, ..stored("Cache-Control: max-age=10") };
+    let late = NOON.plus(Duration::from_secs(30));
+    assert!(!route_with(policy()).stands_in(&error, &request("GET / HTTP/1.1"), late));
+}
+
+#[test]
+fn what_may_not_be_shared_does_not_stand_in_either() {
+    let found = stored("Cache-Control: max-age=10, stale-if-error=60");
+    let late = NOON.plus(Duration::from_secs(30));
+    let route = route_with(origin_controlled());
+    assert!(route.stands_in(&found, &request("GET / HTTP/1.1"), late));
+    assert!(!route.stands_in(&found, &request("GET / HTTP/1.1\nAuthorization: x"), late));
+    let private = stored("Cache-Control: private, max-age=10, stale-if-error=60");
+    assert!(!route.stands_in(&private, &request("GET / HTTP/1.1"), late));
+}
+
+fn honoring() -> CachePolicyConfig {
+    CachePolicyConfig { honor_request_directives: true, ..policy() }
+}
+
+/// What becomes of a request with these directives, at an age of 30 s: where they are honoured, and where they are not.
+fn check_directives(stored_with: &str, directives: &str, [honored, ignored]: [Decision; 2]) {
+    let found = stored(&format!("Cache-Control: {stored_with}"));
+    let text = format!("GET / HTTP/1.1\nCache-Control: {directives}");
+    check(&route_with(honoring()), Some(&found), &text, honored);
+    check(&route_with(policy()), Some(&found), &text, ignored);
+}
+
+#[test]
+fn request_directives_count_only_where_the_policy_says_so() {
+    // RFC 9111 § 5.2.1.
+    use Decision::{Revalidate, Serve};
+    for (directives, honored) in [
+        ("max-age=0", Revalidate),
+        ("max-age=29", Revalidate),
+        ("max-age=30", Serve),
+        ("min-fresh=70", Serve),
+        ("min-fresh=71", Revalidate),
+        ("no-cache", Revalidate),
+        ("no-store", Decision::Bypass(Reason::RequestDirective)),
+        ("max-stale=5", Serve),
+        ("extension", Serve),
+    ] {
+        check_directives("max-age=100", directives, [honored, Serve]);
+    }
+    let as_requested = Decision::ServeStale(Reason::StaleAsRequested);
+    for (directives, honored) in [
+        ("max-stale=9", Revalidate),
+        ("max-stale=10", as_requested.clone()),
+        ("max-stale", as_requested.clone()),
+        ("max-stale, no-cache", Revalidate),
+        ("max-stale, max-age=0", as_requested.clone()),
+        ("max-stale=10, max-age=10", Revalidate),
+        ("max-stale, min-fresh=1", Revalidate),
+    ] {
+        check_directives("max-age=20", directives, [honored, Revalidate]);
+    }
+    for forbidding in ["must-revalidate", "proxy-revalidate", "s-maxage=20", "no-cache"] {
+        check_directives(&format!("max-age=20, {forbidding}"), "max-stale", [Revalidate, Revalidate]);
+    }
+}
+
+#[test]
+fn immutable_spares_reloads_but_not_no_cache() {
+    // RFC 8246 § 2.
+    use Decision::{Revalidate, Serve};
+    check_directives("max-age=100, immutable", "max-age=0", [Serve, Serve]);
+    check_directives("max-age=100, immutable", "no-cache", [Revalidate, Serve]);
+    check_directives("max-age=20, immutable", "max-age=0", [Revalidate, Revalidate]);
+}
+
+#[test]
+fn a_viewer_may_accept_stale_in_place_of_an_error_where_viewers_count() {
+    // RFC 5861 § 4: a request directive too.
+    let found = stored("Cache-Control: max-age=10");
+    let late = NOON.plus(Duration::from_secs(30));
+    let text = |seconds| request(&format!("GET / HTTP/1.1\nCache-Control: stale-if-error={seconds}"));
+    let controlled = CachePolicyConfig { honor_request_directives: true, ..origin_controlled() };
+    assert!(route_with(controlled.clone()).stands_in(&found, &text(21), late));
+    assert!(!route_with(controlled.clone()).stands_in(&found, &text(20), late));
+    assert!(!route_with(origin_controlled()).stands_in(&found, &text(21), late));
+    let strict = stored("Cache-Control: max-age=10, must-revalidate");
+    assert!(!route_with(controlled).stands_in(&strict, &text(21), late));
 }

@@ -176,27 +176,77 @@ fn only_some_statuses_get_a_lifetime_that_they_do_not_name() {
         check_status(status, "", [true, false]);
     }
     check_status(308, "", [false, true]);
-    for status in [201, 202, 205, 299, 305, 307, 400, 403, 404, 405, 410, 414, 500, 501, 503, 599] {
+    for status in [404, 410, 414, 501] {
+        check_status(status, "", [true, true]);
+    }
+    // RFC 9110 § 15.1 and CloudFront have lists of their own.
+    check_status(405, "", [false, true]);
+    for status in [500, 502, 503, 504] {
+        check_status(status, "", [true, false]);
+    }
+    for status in [201, 202, 205, 299, 305, 307, 400, 401, 403, 451, 505, 599] {
         check_status(status, "", [false, false]);
         check_status(status, "Cache-Control: max-age=5", [true, true]);
-        check_status(status, "Cache-Control: public", [status < 400, status < 400]);
+        check_status(status, "Cache-Control: public", [status < 400, true]);
     }
 }
 
+/// Lifetime of an error: under a CloudFront policy, under one that overrides directives, and under OriginControlled.
+fn check_error(status: u16, fields: &str, [cloudfront, overriding, controlled]: [u64; 3]) {
+    let minimum = CachePolicyConfig { min_ttl_ms: 60_000, max_ttl_ms: MAX * 1_000, ..policy() };
+    let overrides = CachePolicyConfig { override_origin_directives: true, ..minimum.clone() };
+    let response = StoredResponse { status: StatusCode::from_u16(status).unwrap(), ..stored(fields) };
+    let seen = [&minimum, &overrides, &origin_controlled()].map(|policy| lifetime(policy, &response));
+    assert_eq!(seen, [cloudfront, overriding, controlled], "{status} {fields}");
+}
+
 #[test]
-fn errors_have_the_lifetime_that_they_name_and_no_minimum() {
-    let minimum =
-        CachePolicyConfig { min_ttl_ms: 60_000, max_ttl_ms: MAX * 1_000, override_origin_directives: true, ..policy() };
-    for (fields, expected) in [
-        ("Cache-Control: max-age=5", 5),
-        ("Cache-Control: max-age=5000", MAX),
-        ("Cache-Control: no-store", 0),
-        ("Cache-Control: max-age=5, private", 0),
-        ("Expires: 0", 0),
-        ("", 0),
+fn errors_have_a_minimum_of_their_own() {
+    // CloudFront: "How CloudFront caches HTTP 4xx and 5xx status codes"; OriginControlled has no minimum.
+    for status in [404, 410, 414, 500, 501, 502, 503, 504] {
+        check_error(status, "", [10, 10, 0]);
+        check_error(status, "Cache-Control: max-age=5", [10, 10, 5]);
+        check_error(status, "Cache-Control: max-age=11", [11, 11, 11]);
+        check_error(status, "Cache-Control: max-age=5000", [MAX, MAX, 5_000]);
+        check_error(status, "Expires: 0", [10, 10, 0]);
+        let listens = matches!(status, 404 | 410 | 414 | 501);
+        for directive in ["no-store", "private, max-age=50", "no-cache"] {
+            check_error(status, &format!("Cache-Control: {directive}"), [0, if listens { 0 } else { 10 }, 0]);
+        }
+    }
+    for status in [403, 405, 451] {
+        check_error(status, "", [0, 0, 0]);
+        check_error(status, "Cache-Control: max-age=5", [5, 5, 5]);
+        check_error(status, "Cache-Control: max-age=5, no-store", [0, 0, 0]);
+    }
+    let disabled = CachePolicyConfig { default_ttl_ms: Some(0), max_ttl_ms: 0, ..policy() };
+    let missing = StoredResponse { status: StatusCode::NOT_FOUND, ..stored("") };
+    assert_eq!(lifetime(&disabled, &missing), 0);
+}
+
+#[test]
+fn a_targeted_field_sets_the_lifetime() {
+    // RFC 9213 § 2.2: Cache-Control does not count beside it.
+    check("CDN-Cache-Control: max-age=500\nCache-Control: max-age=5, no-store", [500, 500, 500, 500]);
+    check("CDN-Cache-Control: no-store\nCache-Control: max-age=500", [0, 0, 60, 0]);
+    check("CDN-Cache-Control: max-age=x y\nCache-Control: max-age=500", [500, 500, 500, 500]);
+}
+
+#[test]
+fn origin_failures_are_the_statuses_of_stale_if_error() {
+    for (status, cloudfront, controlled) in [
+        (500, true, true),
+        (501, true, false),
+        (502, true, true),
+        (503, true, true),
+        (504, true, true),
+        (599, true, false),
+        (499, false, false),
+        (404, false, false),
     ] {
-        let response = StoredResponse { status: StatusCode::NOT_FOUND, ..stored(fields) };
-        assert_eq!(lifetime(&minimum, &response), expected, "{fields}");
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(route_with(policy()).behavior.cache_policy.is_origin_failure(status), cloudfront, "{status}");
+        assert_eq!(route_with(origin_controlled()).behavior.cache_policy.is_origin_failure(status), controlled);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::edge_config::{
 use crate::fixture::{headers, method, origin_controlled, policy, request, route, route_with};
 
 const HOP: &str = "Via: 1.1 proxima\nX-Forwarded-For: 192.0.2.7";
+const LOOP: &str = "CDN-Loop: proxima; distribution=\"u-1\"";
 const NAMED: &str = "User-Agent: proxima\nVia: 1.1 proxima\nX-Forwarded-For: 192.0.2.7";
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -20,7 +21,7 @@ fn keyed(key: CacheKeyConfig) -> Route {
 /// The fields that a GET with these fields leads to.
 fn check(route: &Route, fields: &str, purpose: Purpose, expected: &str) {
     let outgoing = route.origin_request(&request(&format!("GET / HTTP/1.1\n{fields}")), purpose);
-    assert_eq!(outgoing.headers, headers(expected), "{purpose:?} {fields}");
+    assert_eq!(outgoing.headers, headers(&format!("{expected}\n{LOOP}")), "{purpose:?} {fields}");
 }
 
 fn check_target(change: impl FnOnce(&mut DistributionConfig), text: &str, expected: &str) {
@@ -103,7 +104,7 @@ fn via_names_the_version_of_the_viewer_and_forwarded_for_its_address() {
     ] {
         let viewer = ViewerRequest { peer: peer.parse().unwrap(), ..request(&format!("GET / {version}\nHost: a")) };
         let outgoing = route_with(origin_controlled()).origin_request(&viewer, Purpose::Fill);
-        assert_eq!(outgoing.headers, headers(expected));
+        assert_eq!(outgoing.headers, headers(&format!("{expected}\n{LOOP}")));
     }
 }
 
@@ -126,7 +127,7 @@ fn check_method(name: &str, expected: &str) {
     let viewer = request(&format!("POST / HTTP/1.1\n{fields}"));
     let viewer = ViewerRequest { method: method(name), has_body: !matches!(name, "GET" | "HEAD"), ..viewer };
     let outgoing = route.origin_request(&viewer, Purpose::Pass);
-    assert_eq!(outgoing.headers, headers(&format!("{expected}\n{NAMED}")), "{name}");
+    assert_eq!(outgoing.headers, headers(&format!("{expected}\n{NAMED}\n{LOOP}")), "{name}");
     assert_eq!(outgoing.method, viewer.method);
 }
 

@@ -67,11 +67,23 @@ fn status_decides_whether_a_lifetime_must_be_named() {
         check(policy(), status, "", Ok(()));
         check(policy(), status, explicit, Ok(()));
     }
-    for status in [201, 202, 307, 308, 401, 403, 404, 405, 410, 451, 500, 501, 502, 503, 504] {
+    let expires = "Expires: Sun, 22 Nov 2026 12:05:00 GMT";
+    for status in [201, 202, 307, 308, 401, 451, 505] {
         check(policy(), status, "", Err(NotStored::Status));
         check(policy(), status, explicit, Ok(()));
-        check(policy(), status, "Expires: Sun, 22 Nov 2026 12:05:00 GMT", Ok(()));
+        check(policy(), status, expires, Ok(()));
         check(overriding(60_000), status, "", Err(NotStored::Status));
+    }
+    // CloudFront: "always caches", and "caches only if the origin adds max-age or s-maxage".
+    for status in [404, 410, 414, 500, 501, 502, 503, 504] {
+        check(policy(), status, "", Ok(()));
+        check(origin_controlled(), status, explicit, Ok(()));
+    }
+    for status in [403, 405, 412, 415] {
+        check(policy(), status, "", Err(NotStored::Status));
+        check(policy(), status, expires, Err(NotStored::Status));
+        check(policy(), status, explicit, Ok(()));
+        check(origin_controlled(), status, expires, Ok(()));
     }
     for status in [428, 429, 511, 304, 101] {
         check(policy(), status, explicit, Err(NotStored::Status));
@@ -83,7 +95,7 @@ fn status_decides_whether_a_lifetime_must_be_named() {
 
 #[test]
 fn refusals_of_one_viewers_request_are_not_shared() {
-    for status in [400, 413, 414, 416, 431, 494] {
+    for status in [400, 413, 416, 431, 494] {
         check(policy(), status, "Cache-Control: max-age=60", Err(NotStored::Status));
         check(overriding(60_000), status, "Cache-Control: max-age=60", Err(NotStored::Status));
         check(origin_controlled(), status, "", Err(NotStored::Status));
@@ -131,6 +143,79 @@ fn set_cookie_obeys_the_policy() {
     assert_eq!(verdict(SetCookiePolicy::Bypass).unwrap_err(), NotStored::SetCookie);
     let count = |set_cookie| verdict(set_cookie).unwrap().headers.get_all(SET_COOKIE).iter().count();
     assert_eq!((count(SetCookiePolicy::Strip), count(SetCookiePolicy::Store)), (0, 2));
+}
+
+#[test]
+fn what_can_be_revalidated_or_served_stale_is_stored_though_it_is_not_fresh() {
+    // RFC 9111 § 3; what `no-cache` allows to store, § 5.2.2.4.
+    for validator in ["ETag: \"a\"", "Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT"] {
+        for directives in ["no-cache", "max-age=0", "no-cache, max-age=600", "s-maxage=0"] {
+            for policy in [policy(), origin_controlled()] {
+                check(policy, 200, &format!("Cache-Control: {directives}\n{validator}"), Ok(()));
+            }
+        }
+        check(policy(), 200, &format!("Cache-Control: no-store\n{validator}"), Err(NotStored::NoStore));
+        check(policy(), 200, &format!("Cache-Control: private\n{validator}"), Err(NotStored::Private));
+    }
+    check(policy(), 200, "Cache-Control: max-age=0\nLast-Modified: yesterday", Err(NotStored::NoFreshness));
+    check(policy(), 200, "Cache-Control: max-age=0, stale-if-error=60", Ok(()));
+    check(policy(), 200, "Cache-Control: max-age=0, stale-while-revalidate=60", Ok(()));
+    check(policy(), 200, "Cache-Control: max-age=0, stale-if-error=0", Err(NotStored::NoFreshness));
+    check(policy(), 200, "Cache-Control: no-cache, stale-if-error=60", Err(NotStored::NoCache));
+}
+
+#[test]
+fn must_understand_is_for_statuses_that_are_understood() {
+    // RFC 9111 § 5.2.2.3.
+    for policy in [policy(), origin_controlled()] {
+        check(policy.clone(), 200, "Cache-Control: max-age=60, must-understand", Ok(()));
+        check(policy.clone(), 200, "Cache-Control: max-age=60, must-understand, no-store", Ok(()));
+        check(policy.clone(), 599, "Cache-Control: max-age=60, must-understand", Err(NotStored::MustUnderstand));
+        check(policy, 599, "Cache-Control: max-age=60, must-understand, no-store", Err(NotStored::MustUnderstand));
+    }
+}
+
+#[test]
+fn a_lifetime_addressed_to_cdns_is_shared_in_spite_of_credentials() {
+    let route = route_with(origin_controlled());
+    let verdict = |fields: &str| judge(&route, "Authorization: x", &response(200, fields)).map(drop);
+    assert_eq!(verdict("CDN-Cache-Control: max-age=60"), Ok(()));
+    assert_eq!(verdict("CDN-Cache-Control: extension\nExpires: 0"), Err(NotStored::UnkeyedCredentials));
+    assert_eq!(verdict("Cache-Control: max-age=60"), Err(NotStored::UnkeyedCredentials));
+}
+
+#[test]
+fn a_targeted_field_hides_expires() {
+    let stored =
+        judge(&route_with(origin_controlled()), "", &response(200, "CDN-Cache-Control: max-age=60\nExpires: 0"));
+    assert_eq!(stored.unwrap().expires, None);
+    check(origin_controlled(), 200, "CDN-Cache-Control: no-store\nCache-Control: max-age=60", Err(NotStored::NoStore));
+}
+
+#[test]
+fn the_response_to_a_post_is_stored_for_get_when_it_says_that_it_is_one() {
+    // RFC 9110 § 9.3.3.
+    let any = |policy| {
+        route(|distribution| {
+            distribution.default_behavior.cache_policy = policy;
+            distribution.default_behavior.allowed_methods = AllowedMethods::Any;
+        })
+    };
+    let post = crate::request::ViewerRequest { method: method("POST"), ..request("GET /a?b HTTP/1.1") };
+    let equal = "Content-Location: /a?b\nCache-Control: max-age=60";
+    for (status, fields, expected) in [
+        (200, equal, true),
+        (201, equal, false),
+        (200, "Content-Location: /a\nCache-Control: max-age=60", false),
+        (200, "Cache-Control: max-age=60", false),
+        (200, "Content-Location: /a?b\nLast-Modified: Sun, 22 Nov 2026 11:00:00 GMT", false),
+    ] {
+        assert_eq!(any(origin_controlled()).stores_for_get(&post, &response(status, fields)), expected, "{fields}");
+        assert!(!any(policy()).stores_for_get(&post, &response(status, fields)));
+        assert!(!route_with(origin_controlled()).stores_for_get(&post, &response(status, fields)));
+    }
+    let put = crate::request::ViewerRequest { method: method("PUT"), ..post };
+    assert!(!any(origin_controlled()).stores_for_get(&put, &response(200, equal)));
 }
 
 /// The stored fields without the empty places for those that every answer adds.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 fn progress() -> (Arc<Progress>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new());
-    (Arc::new(Progress::new(&metrics)), metrics)
+    (Arc::new(Progress::new(&metrics, 0)), metrics)
 }
 
 fn shared_head() -> Head {
@@ -25,6 +25,7 @@ fn shared_head() -> Head {
         received_at: now,
         initial_age: Duration::ZERO,
         epoch: 0,
+        generation: 0,
         vary: Vec::new(),
         body_length: 0,
     };

@@ -20,6 +20,7 @@ fn head(body_length: u64) -> StoredResponse {
         received_at: now,
         initial_age: Duration::ZERO,
         epoch: 0,
+        generation: 0,
         vary: Vec::new(),
         body_length,
     }

@@ -214,12 +214,14 @@ fn single_fields_override_a_managed_policy() {
         "basedOn": "UseOriginCacheControlHeaders",
         "setCookie": "Strip",
         "overrideOriginDirectives": true,
+        "honorRequestDirectives": true,
         "key": {"cookies": {"behavior": "AllExcept", "names": ["session"]}},
     }}));
     let mut expected = managed(ManagedCachePolicy::UseOriginCacheControlHeaders);
     expected.name = "inline".into();
     expected.set_cookie = edge::SetCookiePolicy::Strip;
     expected.override_origin_directives = true;
+    expected.honor_request_directives = true;
     expected.key.cookies = Selection::AllExcept(vec!["session".into()]);
     assert_eq!(changed, expected);
 }

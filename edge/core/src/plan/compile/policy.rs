@@ -17,7 +17,8 @@ use crate::plan::CachePolicy;
 
 /// Fields of one connection, fields that differ by what the edge appends, and fields that a fill leaves out: in a key
 /// they would say something that the origin does not see.
-const FORBIDDEN: [HeaderName; 13] = [
+const FORBIDDEN: [HeaderName; 14] = [
+    HeaderName::from_static("cdn-loop"),
     CONNECTION,
     CONTENT_LENGTH,
     COOKIE,
@@ -73,6 +74,7 @@ pub(super) fn compile(config: &CachePolicyConfig, field: &str, problems: &mut Pr
         set_cookie: config.set_cookie,
         override_origin_directives: config.override_origin_directives,
         origin_controlled: config.origin_controlled,
+        honor_request_directives: config.honor_request_directives,
     })
 }
 

@@ -1,0 +1,159 @@
+//! Revalidation (RFC 9111 § 4.3): what to ask the origin about a stored response, and what its answer makes of it.
+
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, SET_COOKIE,
+};
+use http::{HeaderValue, StatusCode};
+
+use crate::edge_config::SetCookiePolicy;
+use crate::entry::StoredResponse;
+use crate::origin_request::OriginRequest;
+use crate::outcome::NotStored;
+use crate::respond;
+use crate::route::Route;
+use crate::storable::{self, OriginResponse};
+
+/// Makes a request conditional on the stored response having changed: its entity tag, and its date of modification for
+/// origins that do not know tags (RFC 9111 § 4.3.1). False: there is nothing to ask by.
+pub fn make_conditional(request: &mut OriginRequest, stored: &StoredResponse) -> bool {
+    if let Some(tag) = stored.headers.get(ETAG) {
+        request.headers.insert(IF_NONE_MATCH, tag.clone());
+    }
+    if let Some(date) = stored.last_modified.and_then(|_| stored.headers.get(LAST_MODIFIED)) {
+        request.headers.insert(IF_MODIFIED_SINCE, date.clone());
+    }
+    stored.has_validator()
+}
+
+/// What a 304 makes of the stored response.
+#[derive(Debug)]
+pub enum Confirmed {
+    /// It is unchanged, with these fields from now on.
+    Kept(Box<StoredResponse>),
+    /// It is unchanged, and may be sent to the viewer who asked, with these fields, but to nobody else from now on.
+    Unshared(Box<StoredResponse>, NotStored),
+    /// The 304 speaks of another representation: the origin has to be asked without conditions.
+    Other,
+}
+
+/// What the response to a HEAD makes of a stored response to GET.
+#[derive(Debug)]
+pub enum HeadVerdict {
+    /// It is still the same, with these fields from now on.
+    Kept(Box<StoredResponse>),
+    /// It has changed, or may be kept no longer: forget it.
+    Forgotten,
+    /// It is not touched.
+    Untouched,
+}
+
+impl Route {
+    /// Judges a 304 to a request that [`make_conditional`] made (RFC 9111 § 4.3.3, § 4.3.4). `epoch` was read before
+    /// that request.
+    pub fn confirm(
+        &self,
+        stored: &StoredResponse,
+        request: &OriginRequest,
+        response: &OriginResponse,
+        epoch: u64,
+    ) -> Confirmed {
+        if !same_tag(stored, response) {
+            return Confirmed::Other;
+        }
+        let updated = self.updated(stored, response, epoch);
+        match self.keep(updated.clone(), self.unkeyed_credentials(&request.headers)) {
+            // Another Vary means another key, which only a whole response is stored under.
+            Ok(kept) if kept.vary != stored.vary => Confirmed::Other,
+            Ok(kept) => Confirmed::Kept(Box::new(kept)),
+            Err(why) => Confirmed::Unshared(Box::new(with_room(updated)), why),
+        }
+    }
+
+    /// Judges the response to a HEAD by what is stored for GET (RFC 9111 § 4.3.5). `epoch` was read before the request.
+    pub fn updated_by_head(
+        &self,
+        stored: &StoredResponse,
+        request: &OriginRequest,
+        response: &OriginResponse,
+        epoch: u64,
+    ) -> HeadVerdict {
+        if response.status != StatusCode::OK || stored.status != StatusCode::OK {
+            return HeadVerdict::Untouched;
+        }
+        let length = response.body_length.is_none_or(|length| length == stored.body_length);
+        let same = |name| response.headers.get(&name).is_none_or(|value| stored.headers.get(&name) == Some(value));
+        if !length || ![ETAG, LAST_MODIFIED, CONTENT_ENCODING].into_iter().all(same) {
+            return HeadVerdict::Forgotten;
+        }
+        match self.keep(self.updated(stored, response, epoch), self.unkeyed_credentials(&request.headers)) {
+            Ok(kept) if kept.vary == stored.vary => HeadVerdict::Kept(Box::new(kept)),
+            // What one viewer's credentials brought says nothing of what the others get.
+            Err(NotStored::UnkeyedCredentials) => HeadVerdict::Untouched,
+            Ok(_) | Err(_) => HeadVerdict::Forgotten,
+        }
+    }
+
+    /// The stored response with the fields of a newer head (RFC 9111 § 3.2).
+    fn updated(&self, stored: &StoredResponse, response: &OriginResponse, epoch: u64) -> StoredResponse {
+        let mut headers = stored.headers.clone();
+        respond::clear(&mut headers);
+        // It dates the message, not the representation: without one, receipt dates it.
+        headers.remove(DATE);
+        let cookies = self.behavior.cache_policy.set_cookie == SetCookiePolicy::Store;
+        let mut replaced: Option<&HeaderName> = None;
+        for (name, value) in &response.headers {
+            if FIXED.contains(name) || (*name == SET_COOKIE && !cookies) {
+                continue;
+            }
+            // Values of one name come one after another.
+            if replaced == Some(name) {
+                headers.append(name, value.clone());
+            } else {
+                headers.insert(name, value.clone());
+            }
+            replaced = Some(name);
+        }
+        let whole = OriginResponse {
+            status: stored.status,
+            headers,
+            body_length: Some(stored.body_length),
+            requested_at: response.requested_at,
+            received_at: response.received_at,
+        };
+        storable::read(&whole, epoch)
+    }
+}
+
+/// Fields that say what the stored bytes are. A head without a body cannot change them (RFC 9111 § 3.2: "necessary to
+/// ensure integrity of the stored response"), nor the tag, by which the origin has just recognised them.
+const FIXED: [HeaderName; 8] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    ETAG,
+];
+
+/// Whether the 304 is about what is stored. A tag that differs means another representation (RFC 9111 § 4.3.4), unless
+/// the tag was all that the origin was asked by: then it has recognised it, whatever it answers with.
+fn same_tag(stored: &StoredResponse, response: &OriginResponse) -> bool {
+    let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+    match (stored.headers.get(ETAG), response.headers.get(ETAG)) {
+        (Some(known), Some(sent)) => opaque(known) == opaque(sent) || stored.last_modified.is_none(),
+        _ => true,
+    }
+}
+
+/// With places for the fields that every answer adds.
+fn with_room(mut response: StoredResponse) -> StoredResponse {
+    response.headers.insert(DATE, storable::date_value(response.date));
+    respond::reserve(&mut response.headers);
+    response
+}
+
+#[cfg(test)]
+mod tests;
