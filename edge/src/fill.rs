@@ -18,6 +18,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Method;
 use proxima_edge_core::decide::Decision;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
@@ -339,7 +340,12 @@ async fn led(reader: FillReader, unshared: oneshot::Receiver<Unshared>, reason: 
 /// being done, or the origin has just failed.
 pub fn refresh(worker: &Rc<Worker>, wish: &Wish<'_>) {
     let edge = &worker.edge;
-    let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
+    let mut outgoing = wish.route.origin_request(wish.request, Purpose::Fill);
+    // What is stored for GET answers HEAD too, but a response to HEAD cannot replace it.
+    if outgoing.method == Method::HEAD {
+        outgoing.method = Method::GET;
+    }
+    let outgoing = Rc::new(outgoing);
     let key = wish.own_key(&outgoing);
     if edge.fills.failed.contains(&key) {
         return;

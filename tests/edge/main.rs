@@ -10,5 +10,7 @@ mod origin_faults;
 mod origins;
 mod pass_through;
 mod requests;
+mod revalidation;
+mod stale;
 mod store;
 mod streaming;
