@@ -11,6 +11,8 @@ mod origin_faults;
 mod origins;
 mod pass_through;
 mod requests;
+mod revalidation;
 mod selection;
+mod stale;
 mod store;
 mod streaming;

@@ -230,7 +230,7 @@ async fn a_range_waits_for_a_fill_that_is_near_and_asks_for_itself_beyond() {
         assert!(origin.heads().last().unwrap().raw.to_lowercase().contains(&field.to_lowercase()));
     }
     assert_eq!(origin.requests(), 3);
-    edge.log_line("the far one", |line| line["detailed_result_type"] == "RangeRequest").await;
+    edge.log_line("the far one", |line| line["reason"] == "RangeRequest").await;
 
     rest.open();
     let seen = near.wire.body(near_head.response_framing("GET")).await;

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::ACCEPT_ENCODING;
+use http::header::{
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::plan::CachePolicy;
@@ -28,13 +30,14 @@ impl CacheKey {
     }
 
     /// The key of one variant: this key, and the values that the named headers have in the request **as it goes to the
-    /// origin** (RFC 9111 § 4.1). An absent header differs from an empty one.
+    /// origin** (RFC 9111 § 4.1), normalised where that cannot change what they mean. An absent header differs from an
+    /// empty one.
     pub fn variant(&self, names: &[HeaderName], sent: &HeaderMap) -> Self {
         let mut key = Writer(Vec::with_capacity(self.0.len() + 64));
         key.0.extend_from_slice(&self.0);
         key.tag(Part::Variant);
         for name in names {
-            key.header(name, sent);
+            key.selecting(name, sent);
         }
         key.finish()
     }
@@ -178,6 +181,26 @@ impl Writer {
         self.bytes(bytes);
     }
 
+    /// Name, whether it is there, its normalised value. Lines of one list are one value, and space around the commas of a
+    /// list means nothing.
+    fn selecting(&mut self, name: &HeaderName, headers: &HeaderMap) {
+        // In these a comma separates nothing, or might not.
+        if [COOKIE, AUTHORIZATION, PROXY_AUTHORIZATION, USER_AGENT].contains(name) {
+            return self.header(name, headers);
+        }
+        self.bytes(name.as_str().as_bytes());
+        self.number(usize::from(headers.contains_key(name)));
+        let mut members: Vec<Cow<'_, [u8]>> =
+            headers.get_all(name).iter().flat_map(|value| list_members(value.as_bytes())).map(Cow::Borrowed).collect();
+        if let Some(negotiation) = Negotiation::of(name) {
+            negotiation.normalise(&mut members);
+        }
+        self.number(members.len());
+        for member in members {
+            self.bytes(&member);
+        }
+    }
+
     /// Name, number of values, values: an absent header has none, an empty one has one of length zero.
     fn header(&mut self, name: &HeaderName, headers: &HeaderMap) {
         self.bytes(name.as_str().as_bytes());
@@ -185,6 +208,50 @@ impl Writer {
         for value in headers.get_all(name) {
             self.bytes(value.as_bytes());
         }
+    }
+}
+
+/// Members of a list without the space around them; a comma within quotes is part of its member (RFC 9110 § 5.6.1).
+fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let separates = move |byte: &u8| {
+        let separates = *byte == b',' && !quoted;
+        quoted ^= *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
+        separates
+    };
+    value.split(separates).map(<[u8]>::trim_ascii)
+}
+
+/// Fields in which the order of the members says nothing: their weight does (RFC 9110 § 12.4.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Negotiation {
+    /// Accept: a parameter of a media type may be sensitive to case.
+    MediaTypes,
+    /// Accept-Charset, Accept-Encoding, Accept-Language.
+    Names,
+}
+
+impl Negotiation {
+    fn of(name: &HeaderName) -> Option<Self> {
+        match *name {
+            ACCEPT => Some(Self::MediaTypes),
+            ACCEPT_CHARSET | ACCEPT_ENCODING | ACCEPT_LANGUAGE => Some(Self::Names),
+            _ => None,
+        }
+    }
+
+    /// Without empty members and space, sorted, and in lower case where case does not matter.
+    fn normalise(self, members: &mut Vec<Cow<'_, [u8]>>) {
+        members.retain(|member| !member.is_empty());
+        for member in members.iter_mut() {
+            if self == Self::Names {
+                let plain = member.iter().filter(|byte| !matches!(byte, b' ' | b'\t'));
+                *member = plain.map(u8::to_ascii_lowercase).collect::<Vec<_>>().into();
+            }
+        }
+        members.sort_unstable();
+        members.dedup();
     }
 }
 

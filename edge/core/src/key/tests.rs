@@ -195,11 +195,53 @@ fn variants_differ_by_the_values_as_sent() {
     assert_ne!(variant("Accept: a"), variant("Accept: b"));
     assert_ne!(variant("Accept:"), variant(""));
     assert_ne!(variant("Accept: a"), variant("X-A: a"));
-    assert_ne!(variant("Accept: a\nAccept: b"), variant("Accept: a, b"));
     // A value that looks like the name of the next field.
     assert_ne!(variant("Accept: x-a"), variant("X-A: x-a"));
     assert_ne!(variant(""), key);
     assert_ne!(key.variant(&vary[..1], &headers("")), variant(""));
+}
+
+/// Whether two requests with these values of a field share a variant.
+fn check_selecting(name: &str, one: &[&str], other: &[&str], same: bool) {
+    let key = keyed(CacheKeyConfig::default()).cache_key(&request("GET / HTTP/1.1"));
+    let variant = |values: &[&str]| {
+        let lines: Vec<String> = values.iter().map(|value| format!("{name}: {value}")).collect();
+        key.variant(&[HeaderName::from_bytes(name.as_bytes()).unwrap()], &headers(&lines.join("\n")))
+    };
+    assert_eq!(variant(one) == variant(other), same, "{name}: {one:?} {other:?}");
+}
+
+#[test]
+fn lists_are_compared_without_regard_to_lines_and_space() {
+    // RFC 9111 § 4.1.
+    check_selecting("foo", &["1, 2"], &["1", "2"], true);
+    check_selecting("foo", &["1,2"], &["1 ,\t2"], true);
+    check_selecting("foo", &["1, 2"], &["2, 1"], false);
+    check_selecting("foo", &["a"], &["A"], false);
+    check_selecting("foo", &["1, 2"], &["12"], false);
+    check_selecting("foo", &["\"1, 2\""], &["\"1,2\""], false);
+    check_selecting("foo", &["\"1\\\", 2\""], &["\"1\\\",2\""], false);
+    check_selecting("foo", &["\"1\", 2"], &["\"1\",2"], true);
+    check_selecting("foo", &[""], &[], false);
+    for name in ["cookie", "authorization", "user-agent"] {
+        check_selecting(name, &["a, b"], &["a,b"], false);
+        check_selecting(name, &["a", "b"], &["a, b"], false);
+    }
+}
+
+#[test]
+fn what_a_viewer_accepts_is_compared_without_regard_to_order() {
+    // RFC 9110 § 12.5: weights, not places, say what is preferred.
+    for name in ["accept-language", "accept-encoding", "accept-charset"] {
+        check_selecting(name, &["en, de"], &["de, en"], true);
+        check_selecting(name, &["en, de"], &["eN", "De,"], true);
+        check_selecting(name, &["en;q=0.5"], &["EN ; q=0.5"], true);
+        check_selecting(name, &["en;q=0.5"], &["en;q=0.6"], false);
+        check_selecting(name, &["en;q=0.5, de"], &["en, de;q=0.5"], false);
+        check_selecting(name, &["en"], &["en, de"], false);
+    }
+    check_selecting("accept", &["text/html, text/plain"], &["text/plain,text/html"], true);
+    check_selecting("accept", &["text/html;p=a"], &["text/html;p=A"], false);
 }
 
 /// Everything that a policy can name, from a small alphabet, so that delimiters would be mistaken if there were any.
