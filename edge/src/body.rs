@@ -36,8 +36,8 @@ pub enum BodySource {
     Pieces(Pieces),
     /// A fill in progress.
     Fill(FillReader),
-    /// Parts of a fill in progress.
-    Excerpt(FillExcerpt),
+    /// Parts of a fill in progress. Boxed: rare, and every body has room for the largest.
+    Excerpt(Box<FillExcerpt>),
     /// The origin, for this viewer alone.
     Origin(Box<OriginBody>),
 }
@@ -87,7 +87,7 @@ impl BodySource {
 
     /// Parts of a body that is still arriving.
     pub fn fill_excerpt(reader: FillReader, segments: Vec<Segment>) -> Self {
-        Self::Excerpt(FillExcerpt { reader, segments: segments.into_iter(), span: None })
+        Self::Excerpt(Box::new(FillExcerpt { reader, segments: segments.into_iter(), span: None }))
     }
 }
 
