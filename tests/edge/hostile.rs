@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use proxima_tests::hostile::{Case, Recording, cases, observe, passing};
+use proxima_tests::hostile::{Case, Fate, Recording, cases, observe, passing};
 use proxima_tests::{Edge, PATIENCE, wait_until};
 
 async fn check(edge: &Edge, origin: &Recording, case: &Case) -> Result<(), String> {
@@ -19,7 +19,7 @@ async fn check(edge: &Edge, origin: &Recording, case: &Case) -> Result<(), Strin
         return Err(format!("{}: expected {:?}, seen {outcome:?} and then {late:?}", case.name, case.expected));
     }
     let reached = origin.origin.requests() - before;
-    let known = case.expected.origin.len() + usize::from(outcome.fate == proxima_tests::hostile::Fate::Open);
+    let known = case.expected.origin.len() + usize::from(outcome.fate == Fate::Open);
     if reached != known && !case.may_reach_in_part {
         return Err(format!("{}: {reached} requests reached the origin, not {known}", case.name));
     }
@@ -30,7 +30,9 @@ async fn check(edge: &Edge, origin: &Recording, case: &Case) -> Result<(), Strin
 async fn every_hostile_input_comes_to_what_the_table_says() {
     let origin = Recording::start().await;
     let edge = Edge::serve(&passing(origin.origin.address)).await;
-    let cases = cases();
+    let mut cases = cases();
+    // Those last of which a part may reach the origin, perhaps late: it must not be counted as another's.
+    cases.sort_by_key(|case| case.may_reach_in_part);
     let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
     assert!(cases.len() >= 80 && names.len() == cases.len(), "{} inputs, {} names", cases.len(), names.len());
     let mut wrong = Vec::new();

@@ -27,6 +27,7 @@ pub mod config;
 pub mod edge;
 pub mod gate;
 pub mod h2c;
+pub mod h2raw;
 pub mod hostile;
 pub mod http1;
 pub mod link;

@@ -23,7 +23,7 @@ fn lengths() -> Vec<Case> {
         ),
         Case::refused("Content-Length twice, equal", post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello")),
         Case::refused(
-            "Content-Length twice, first smaller",
+            "Content-Length twice, first smaller (CVE-2022-28129)",
             post("Content-Length: 0\r\nContent-Length: 44\r\n", smuggled),
         ),
         Case::refused(
@@ -33,7 +33,7 @@ fn lengths() -> Vec<Case> {
     ];
     let values = [
         ("Content-Length as a list", "5, 5"),
-        ("Content-Length with a plus sign", "+5"),
+        ("Content-Length with a plus sign (CVE-2021-32715)", "+5"),
         ("Content-Length below zero", "-5"),
         ("Content-Length in hexadecimal", "0x5"),
         ("Content-Length with a space inside", "5 5"),
@@ -83,7 +83,7 @@ fn odd_codings() -> Vec<Case> {
             post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
         ),
         Case::refused(
-            "Transfer-Encoding twice, identity last",
+            "Transfer-Encoding twice, identity last (CVE-2021-21299)",
             post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n"),
         ),
         Case::refused("a vertical tab before chunked", post("Transfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n")),

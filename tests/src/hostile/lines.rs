@@ -50,7 +50,7 @@ fn request_lines() -> Vec<Case> {
     let lines = [
         ("a fragment", "GET /x#y HTTP/1.1"),
         ("a fragment that hides a path", "GET /x#/../admin HTTP/1.1"),
-        ("two spaces before the target", "GET  /x HTTP/1.1"),
+        ("two spaces before the target (CVE-2021-44040)", "GET  /x HTTP/1.1"),
         ("two spaces behind the target", "GET /x  HTTP/1.1"),
         ("a space within the target", "GET /x y HTTP/1.1"),
         ("a tab for a space", "GET\t/x\tHTTP/1.1"),

@@ -65,7 +65,7 @@ fn methods() -> Vec<Case> {
     vec![
         refused("GET with a body (CVE-2025-4366)", [get(&length), smuggled.into()].concat()),
         refused(
-            "GET with a chunked body",
+            "GET with a chunked body (CVE-2020-35863)",
             [get("Transfer-Encoding: chunked\r\n"), b"5\r\nhello\r\n0\r\n\r\n".to_vec()].concat(),
         ),
         refused("HEAD with a body", b"HEAD /x HTTP/1.1\r\nHost: site.test\r\nContent-Length: 5\r\n\r\nhello".to_vec()),
