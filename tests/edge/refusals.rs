@@ -31,7 +31,7 @@ async fn refusals_below_the_service_are_logged_and_counted() {
         assert_eq!(raw(edge.http, &input).await.status(), status, "{input:?}");
         let line = edge
             .log_line("the refusal is logged", |line| {
-                line["detailed_result_type"] == reason && line["uri_stem"] == path && line["status"] == status
+                line["reason"] == reason && line["uri_stem"] == path && line["status"] == status
             })
             .await;
         assert_eq!(line["result_type"], "Error");
@@ -61,7 +61,7 @@ async fn a_malformed_chunk_is_invalid_framing_and_a_body_that_ends_early_is_inco
     viewer.send(format!("{head}5\r\nhel")).await;
     viewer.wire.finish_writing().await;
     edge.log_line("the broken upload is logged", |line| {
-        line["uri_stem"] == "/chunked" && line["detailed_result_type"] != "InvalidFraming"
+        line["uri_stem"] == "/chunked" && line["reason"] != "InvalidFraming"
     })
     .await;
     let violations = edge.metrics().await.sum("proxima_edge_framing_violations_total");
@@ -75,7 +75,7 @@ async fn a_head_that_is_not_complete_in_time_is_logged_and_an_idle_connection_is
     viewer.get("/page").await;
     viewer.send("GET /half HTT").await;
     assert!(viewer.wire.ended().await, "without an answer");
-    let line = edge.log_line("the timeout is logged", |line| line["detailed_result_type"] == "HeadTimeout").await;
+    let line = edge.log_line("the timeout is logged", |line| line["reason"] == "HeadTimeout").await;
     assert_eq!((line["status"].is_null(), &line["method"]), (true, &"-".into()));
     let metrics = edge.metrics().await;
     assert_eq!(metrics.with("proxima_edge_connections_closed_total", &[("reason", "HeadTimeout")]), 1.0);
@@ -89,6 +89,6 @@ async fn an_http_2_connection_that_is_ended_for_what_it_sent_is_logged() {
     // DATA belongs to a stream.
     viewer.write(&h2raw::frame(h2raw::DATA, 0, 0, b"x")).await;
     assert_eq!(viewer.goaway().await, Some(1), "PROTOCOL_ERROR");
-    let line = edge.log_line("the end is logged", |line| line["detailed_result_type"] == "InvalidRequest").await;
+    let line = edge.log_line("the end is logged", |line| line["reason"] == "InvalidRequest").await;
     assert_eq!((line["protocol"].as_str(), line["status"].is_null()), (Some("HTTP/2.0"), true));
 }
