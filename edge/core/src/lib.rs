@@ -4,8 +4,8 @@
 //! can be tested with literal input, and the operator can ask the same code what an edge would do.
 //!
 //! A request passes through the modules in this order:
-//! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] →
-//! [`respond`] → [`access_log`].
+//! [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) → [`storable`] or
+//! [`validation`] → [`respond`] → [`access_log`]. An unsafe request leads to [`invalidation`] instead of storage.
 
 #![deny(missing_docs)]
 
