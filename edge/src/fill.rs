@@ -41,6 +41,7 @@ mod passed;
 mod progress;
 mod recent_keys;
 mod task;
+mod variants;
 
 pub use near::join_near;
 pub use passed::{head, passed};
@@ -49,6 +50,7 @@ pub use progress::{FillHead, FillReader, ReadError};
 use progress::{Head, Progress, Standing};
 use recent_keys::RecentKeys;
 use task::{Fill, Unshared};
+use variants::Variants;
 
 /// Fills in progress, by key.
 pub struct Fills {
@@ -57,6 +59,8 @@ pub struct Fills {
     hit_for_miss: RecentKeys,
     /// Keys whose origin failed a moment ago.
     failed: RecentKeys,
+    /// What is kept of resources that vary.
+    variants: Variants,
     /// Background refreshes that may still begin.
     refreshes: Arc<Semaphore>,
 }
@@ -95,6 +99,7 @@ impl Fills {
             hasher: RandomState::new(),
             hit_for_miss: RecentKeys::new(limits::HIT_FOR_MISS_KEYS, limits::HIT_FOR_MISS),
             failed: RecentKeys::new(limits::ERROR_KEYS, limits::ERROR_TTL),
+            variants: Variants::new(),
             refreshes: Arc::new(Semaphore::new(limits::REFRESHES)),
         }
     }

@@ -34,7 +34,7 @@ async fn refusals_below_the_service_are_logged_and_counted() {
                 line["reason"] == reason && line["uri_stem"] == path && line["status"] == status
             })
             .await;
-        assert_eq!(line["result_type"], "Error");
+        assert_eq!(line["result_type"], if status == 431 { "LimitExceeded" } else { "Error" });
         assert!(detail.is_empty() || line["detail"] == detail, "{line}");
         assert_eq!(line["method"], if path == "-" { "-" } else { input.split(' ').next().unwrap() });
     }

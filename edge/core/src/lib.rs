@@ -5,7 +5,8 @@
 //!
 //! A request passes through the modules in this order:
 //! [`framing`] → [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) →
-//! [`storable`] → [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`].
+//! [`storable`] or [`validation`] → [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`]. An unsafe request
+//! leads to [`invalidation`] instead of storage.
 
 #![deny(missing_docs)]
 

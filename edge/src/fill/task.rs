@@ -191,6 +191,9 @@ impl Fill {
         if key != permit.key {
             permit.move_to(key.clone());
         }
+        if let Some(oldest) = permit.edge.fills.variants.note(&self.primary, &key).await {
+            permit.edge.store.remove(&oldest).await;
+        }
         key
     }
 }

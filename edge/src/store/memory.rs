@@ -161,6 +161,14 @@ impl MemoryStore {
         }
     }
 
+    /// Forgets what is kept under this key.
+    pub async fn remove(&self, key: &CacheKey) {
+        let removed = self.cache.load_full().remove(&StoreKey::Head(key.clone())).await;
+        if let Some(Value::Response { head, body: StoredBody::Slices(object) }) = removed {
+            self.discard_slices(object, slice_count(head.body_length)).await;
+        }
+    }
+
     /// Notes that responses under this primary key differ by these request headers.
     pub async fn insert_varies(&self, key: CacheKey, names: Arc<[HeaderName]>) {
         self.insert(StoreKey::Head(key), Value::Varies(names)).await;

@@ -158,3 +158,58 @@ async fn another_capacity_begins_with_an_empty_store_and_the_same_keeps_everythi
     assert_eq!(store.largest_body(), 1 << 20);
     assert_eq!(store.metrics.cache_capacity_bytes.get(), 4 << 20);
 }
+
+async fn lookup(store: &MemoryStore, name: &str) -> Found {
+    match store.lookup(&key(name)).await {
+        Lookup::Found(found) => found,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_new_head_leaves_the_body_where_it_is() {
+    let store = store(64 << 20);
+    insert_small(&store, "page", 1000).await;
+    insert_film(&store, "film", 3).await;
+    for (name, length) in [("page", 1000), ("film", 3 << 20)] {
+        let before = lookup(&store, name).await;
+        let renewed = StoredResponse { epoch: 9, ..head(length) };
+        store.refresh(key(name), &before, Arc::new(renewed)).await;
+        let after = lookup(&store, name).await;
+        assert_eq!(after.head.epoch, 9);
+        let start = |found: &Found| match &found.body {
+            FoundBody::Whole(bytes) => bytes.as_ptr(),
+            FoundBody::Slices(slices) => slices[0].as_ptr(),
+        };
+        assert_eq!(start(&before), start(&after), "{name}: not a byte is copied");
+        // What was found is no longer what is kept.
+        store.refresh(key(name), &before, Arc::new(head(length))).await;
+        store.forget(key(name), &before).await;
+        assert_eq!(lookup(&store, name).await.head.epoch, 9);
+        store.forget(key(name), &after).await;
+        assert_eq!(found(&store, name).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_small_response_that_was_evicted_meanwhile_is_kept_with_its_new_head() {
+    let store = store(64 << 20);
+    insert_small(&store, "page", 1000).await;
+    let before = lookup(&store, "page").await;
+    store.remove(&key("page")).await;
+    assert_eq!(found(&store, "page").await, None);
+    store.refresh(key("page"), &before, Arc::new(head(1000))).await;
+    assert_eq!(found(&store, "page").await, Some(1000));
+}
+
+#[tokio::test]
+async fn what_is_removed_frees_its_slices() {
+    let store = store(64 << 20);
+    insert_film(&store, "film", 3).await;
+    insert_film(&store, "other", 3).await;
+    store.remove(&key("film")).await;
+    let found = lookup(&store, "other").await;
+    store.forget(key("other"), &found).await;
+    store.maintain().await;
+    assert_eq!(store.cache.load().entry_count(), 0);
+}
