@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::edge::{Edge, Worker};
 use crate::handle::handle;
-use crate::metrics::Closed;
+use crate::metrics::{Closed, Metrics};
 use crate::origin::Origins;
 
 pub mod drain;
@@ -140,14 +140,19 @@ fn start_connection(worker: &Rc<Worker>, connections: &Rc<Connections>, accepted
         let metrics = Arc::clone(&worker.edge.metrics);
         metrics.connections_accepted.inc();
         metrics.connections.inc();
-        let ended = AssertUnwindSafe(connection(worker, registration, accepted)).catch_unwind().await;
+        let ended = contained(&metrics, connection(worker, registration, accepted)).await;
         metrics.connections.dec();
-        metrics.connection_closed(ended.unwrap_or_else(|_| {
-            metrics.panics.inc();
-            tracing::error!("a panic ended a viewer's connection");
-            Closed::Panicked
-        }));
+        metrics.connection_closed(ended);
     });
+}
+
+/// A panic ends one connection, never the worker with the others.
+async fn contained(metrics: &Metrics, connection: impl Future<Output = Closed>) -> Closed {
+    AssertUnwindSafe(connection).catch_unwind().await.unwrap_or_else(|_| {
+        metrics.panics.inc();
+        tracing::error!("a panic ended a viewer's connection");
+        Closed::Panicked
+    })
 }
 
 /// One connection, from its first byte to its last. The permit is held until then.

@@ -104,9 +104,10 @@ impl Phase {
         })
     }
 
-    /// Bytes that we did not read, or will not, may be on their way.
+    /// Bytes that we did not read, or will not, may be on their way. On a multiplexed connection always: what it is ended
+    /// for must not be lost.
     pub(super) fn may_have_more(&self) -> bool {
-        self.had_body.get() || self.head_begun.get() || self.unserved.get()
+        self.multiplexed.get() || self.had_body.get() || self.head_begun.get() || self.unserved.get()
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::clock::Clock;
-use crate::metrics::Metrics;
 use crate::plan_source::PlanSource;
 use crate::process::edge_for_tests;
 
@@ -131,6 +130,14 @@ async fn panic_ends_one_stream_and_is_counted() {
         read_response(&mut stream).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn panic_ends_one_connection_and_is_counted() {
+    let metrics = Metrics::new();
+    assert_eq!(contained(&metrics, async { panic!("a fault of the edge") }).await, Closed::Panicked);
+    assert_eq!(contained(&metrics, async { Closed::Done }).await, Closed::Done);
+    assert_eq!(metrics.panics.get(), 1);
 }
 
 #[test]

@@ -133,7 +133,7 @@ async fn cve_2023_44487_rapid_reset_is_bounded_and_others_are_served() {
     let edge = Edge::serve(&config::site(origin.address)).await;
     let before = edge.process.resident();
     let mut viewer = RawH2::connect(edge.http, &[]).await;
-    for _ in 0..200 {
+    for _ in 0..40 {
         let mut burst = Vec::new();
         for _ in 0..50 {
             let stream = viewer.stream();
@@ -147,7 +147,7 @@ async fn cve_2023_44487_rapid_reset_is_bounded_and_others_are_served() {
     assert_eq!(edge.get("/other").await.status(), 200);
     assert!(origin.requests() <= 2, "resets of one object ask the origin for it once: {}", origin.requests());
     demand_bounded(&edge, before);
-    assert!(matches!(viewer.goaway().await, CALM | None), "the connection is ended");
+    assert_eq!(viewer.goaway().await, CALM);
     gate.open();
 }
 
@@ -160,7 +160,7 @@ async fn cve_2025_8671_made_you_reset_ends_the_connection() {
         [(WINDOW_UPDATE, &[0x7f, 0xff, 0xff, 0xff], CALM), (DATA, b"x", PROTOCOL_ERROR)];
     for (kind, payload, expected) in provocations {
         let mut viewer = RawH2::connect(edge.http, &[]).await;
-        for _ in 0..100 {
+        for _ in 0..30 {
             let mut burst = Vec::new();
             for _ in 0..50 {
                 let stream = viewer.stream();
@@ -172,8 +172,7 @@ async fn cve_2025_8671_made_you_reset_ends_the_connection() {
             }
         }
         let code = viewer.goaway().await;
-        // None: what the viewer was still writing made the kernel forget the edge's last word.
-        assert!(code == expected || code.is_none(), "the connection is ended for frames of type {kind}: {code:?}");
+        assert_eq!(code, expected, "frames of type {kind}");
     }
     assert_eq!(edge.get("/other").await.status(), 200);
     assert!(origin.requests_for("/made") <= 1);
@@ -204,12 +203,12 @@ async fn rustsec_2024_0332_continuation_frames_of_nothing_end_the_connection_too
     let stream = viewer.stream();
     viewer.write(&frame(HEADERS, 0, stream, &literals(&get(b"/flood")))).await;
     let nothing = frame(CONTINUATION, 0, stream, b"").repeat(100);
-    for _ in 0..1_000 {
+    for _ in 0..100 {
         if !viewer.write(&nothing).await {
             break;
         }
     }
-    assert!(matches!(viewer.goaway().await, CALM | None), "the connection is ended");
+    assert_eq!(viewer.goaway().await, CALM);
     assert_eq!(edge.get("/other").await.status(), 200);
 }
 
