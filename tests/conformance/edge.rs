@@ -30,8 +30,9 @@ const ASKED_WITHIN: Duration = Duration::from_secs(5);
 #[test]
 fn every_case_holds_on_a_running_edge() {
     let cases = cases::all().unwrap_or_else(|mistakes| panic!("{}", mistakes.join("\n")));
-    let only = std::env::var("PROXIMA_CASE").unwrap_or_default();
-    let chosen: Vec<_> = cases.into_iter().filter(|case| case.name.contains(&only)).collect();
+    let only = std::env::var_os("PROXIMA_CASE").unwrap_or_default();
+    let only = only.to_string_lossy();
+    let chosen: Vec<_> = cases.into_iter().filter(|case| case.name.contains(&*only)).collect();
     assert!(!chosen.is_empty(), "no case is called {only}");
     let (count, queue) = (chosen.len(), Mutex::new(chosen));
     let failed = Mutex::new(Vec::new());
