@@ -35,4 +35,4 @@ pub mod control;
 
 mod process;
 
-pub use process::run;
+pub use process::{run, start_with_clock};

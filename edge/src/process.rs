@@ -273,6 +273,24 @@ async fn ended(stdin: Option<oneshot::Receiver<()>>) {
     }
 }
 
+/// An edge in the caller's process that takes the time from the caller, for suites that must not wait for hours to pass.
+/// It serves viewers only, until [`Edge::shutdown`] is cancelled. `settings` must be of [`Mode::Serve`].
+pub fn start_with_clock(settings: &Settings, clock: Clock) -> Result<(Arc<Edge>, SocketAddr), Error> {
+    let metrics = Arc::new(Metrics::new());
+    let Mode::Serve { config } = &settings.mode else {
+        let error = io::Error::from(io::ErrorKind::Unsupported);
+        return Err(Error::System { what: "start an edge without its control port", error });
+    };
+    let plans = PlanSource::from_file(config, clock.clone(), Arc::clone(&metrics))?;
+    let failed = |error| Error::Bind { flag: "--http", address: settings.http, error };
+    let viewers = listener::bind_all(settings.http, settings.threads).map_err(failed)?;
+    let http = viewers.first().expect("there is at least one worker").local_addr().map_err(failed)?;
+    let addresses = Addresses { http, admin: settings.admin, control: None };
+    let edge = Arc::new(make_edge(settings, plans, (clock, metrics), &addresses)?);
+    server::start(&edge, viewers).map_err(|error| Error::System { what: "start a worker thread", error })?;
+    Ok((edge, http))
+}
+
 /// An edge without sockets, for tests of single parts.
 #[cfg(test)]
 pub(crate) fn edge_for_tests(plans: PlanSource, clock: Clock, metrics: Arc<Metrics>) -> Edge {

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::wait::wait_until;
@@ -21,7 +22,10 @@ pub struct Process {
 
 /// Lines that a process has written.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<String>>>);
+pub struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    ended: Arc<AtomicBool>,
+}
 
 impl Lines {
     fn follow(stream: impl Read + Send + 'static) -> Self {
@@ -29,15 +33,27 @@ impl Lines {
         let sink = lines.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                sink.0.lock().unwrap().push(line);
+                sink.lines.lock().unwrap().push(line);
             }
+            sink.ended.store(true, Ordering::SeqCst);
         });
         lines
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// All of them, once nobody can write any more: an ended process may have more in the pipe than was read so far.
+    pub async fn complete(&self) -> Vec<String> {
+        wait_until(
+            "the output ends",
+            async || {
+                if self.ended.load(Ordering::SeqCst) { Ok(self.all()) } else { Err(self.text()) }
+            },
+        )
+        .await
     }
 
     /// All of them as one text.
