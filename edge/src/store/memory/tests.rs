@@ -160,7 +160,7 @@ async fn another_capacity_begins_with_an_empty_store_and_the_same_keeps_everythi
 }
 
 async fn lookup(store: &MemoryStore, name: &str) -> Found {
-    match store.lookup(&key(name)).await {
+    match store.lookup(&key(name), |_| Wanted::All).await {
         Lookup::Found(found) => found,
         other => unreachable!("{other:?}"),
     }
@@ -180,6 +180,7 @@ async fn a_new_head_leaves_the_body_where_it_is() {
         let start = |found: &Found| match &found.body {
             FoundBody::Whole(bytes) => bytes.as_ptr(),
             FoundBody::Slices(slices) => slices[0].as_ptr(),
+            FoundBody::Sparse(slices) => slices[&0].as_ptr(),
         };
         assert_eq!(start(&before), start(&after), "{name}: not a byte is copied");
         // What was found is no longer what is kept.
