@@ -5,6 +5,7 @@
 //! | [`public`] | runs the public suite against an edge process and compares with what is on record |
 //! | [`cases`] | reads and checks `tests/cases/AREA/BEHAVIOUR.yaml` |
 //! | [`compare`] | what a case expects against what came |
+//! | [`pure`] | plays a case on the pure core |
 //! | [`edge`] | plays a case on a running edge whose clock the case moves |
 
 #![allow(
@@ -20,6 +21,7 @@ mod cases;
 mod compare;
 mod edge;
 mod public;
+mod pure;
 
 /// When every case begins: 1 January 2026, noon.
 const START: Timestamp = Timestamp::from_millis(1_767_268_800_000);
