@@ -21,6 +21,7 @@ pub mod hub;
 pub mod index;
 pub mod judgements;
 pub mod metrics;
+mod operator;
 pub mod outcome;
 pub mod placement;
 pub mod pods;
@@ -42,10 +43,10 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
-use kube::runtime::watcher::{Config, Event};
+use kube::runtime::reflector::{ObjectRef, store::Writer};
+use kube::runtime::watcher::Config;
 use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, controller, predicates, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use proxima_crds::v1alpha1::Distribution;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,11 +60,11 @@ use self::hub::{Hub, News};
 use self::index::Index;
 use self::judgements::Judgements;
 use self::metrics::Metrics;
+pub use self::operator::Operator;
 use self::outcome::Outcomes;
 use self::placement::{Backoffs, Placements};
 use self::report::Written;
 use self::secrets::LinkSecrets;
-use self::watches::Concerned;
 use crate::args::RunSettings;
 use crate::backoff::Backoff;
 use crate::distribution::build::{ClusterSettings, traffic_distribution};
@@ -99,53 +100,6 @@ impl Error {
     pub fn is_users(&self) -> bool {
         matches!(self, Self::Client(_) | Self::Admin { .. })
     }
-}
-
-/// Everything that reconciling needs. Shared by all tasks; no lock is held while anybody waits.
-pub struct Operator {
-    /// The way to the API server.
-    pub client: Client,
-    /// The kind Distribution.
-    pub resource: ApiResource,
-    /// What is the same for the edges of every Distribution.
-    pub cluster: ClusterSettings,
-    /// DNS domain of the cluster.
-    pub cluster_domain: String,
-    /// Which operator process this is, to the edges.
-    pub term: u64,
-    /// What is known of the cluster.
-    pub index: Index,
-    /// Links to the edges.
-    pub hub: Hub,
-    /// Secrets of the link.
-    pub secrets: LinkSecrets,
-    /// Pin of the key that edges obey.
-    pub operator_pin: String,
-    /// What reconciling made of each Distribution.
-    pub outcomes: Outcomes,
-    /// How each Distribution was judged.
-    pub judgements: Judgements,
-    /// What was written as status.
-    pub written: Written,
-    /// Which zones each Distribution has.
-    pub placements: Placements,
-    /// Pauses after failures of reconciling.
-    pub backoffs: Backoffs,
-    /// Pauses after failures of writing a status.
-    pub report_backoffs: Backoffs,
-    /// Events.
-    pub events: Events,
-    /// Numbers.
-    pub metrics: Metrics,
-    /// What keeps this process from its work.
-    pub health: Arc<Health>,
-    distributions: Store<DynamicObject>,
-    reconciles: mpsc::Sender<Reference>,
-    reports: mpsc::Sender<Reference>,
-    /// Told at each first list of a watch, and when one is refused.
-    synced: Notify,
-    /// Told when a Distribution is gone.
-    untidy: Notify,
 }
 
 /// Runs until a signal ends it.
@@ -292,7 +246,7 @@ async fn timed_reconcile(
     operator: Arc<Operator>,
 ) -> Result<controller::Action, reconcile::Error> {
     let started = Instant::now();
-    let name = gather::name_of(&object);
+    let name = ObjectName::of(&*object);
     let result = reconcile::reconcile(object, Arc::clone(&operator)).await;
     operator.metrics.reconciled(started.elapsed());
     if result.is_ok() {
@@ -338,160 +292,5 @@ async fn insist<T, E: fmt::Display, F: Future<Output = Result<T, E>>>(health: &H
             }
         }
         tokio::time::sleep(backoff.pause(clock::fraction())).await;
-    }
-}
-
-impl Operator {
-    /// Looks again at whom a change concerns.
-    pub async fn look_again(&self, concerned: Concerned) {
-        match concerned {
-            Concerned::Everyone => {
-                for object in self.distributions.state() {
-                    self.reconcile_soon(&gather::name_of(&object)).await;
-                }
-            }
-            Concerned::Objects(name) => {
-                self.reconcile_soon(&name).await;
-            }
-            Concerned::Pods(name) => {
-                self.pods_changed(&name);
-                self.report_soon(&name).await;
-            }
-            Concerned::LinkSecret(namespace) => {
-                let inside = |object: &DynamicObject| object.namespace().as_deref() == Some(namespace.as_str());
-                for object in self.distributions.state_filter(inside) {
-                    let name = gather::name_of(&object);
-                    self.pods_changed(&name);
-                    self.reconcile_soon(&name).await;
-                }
-            }
-        }
-    }
-
-    /// Tells the hub which Pods there are.
-    pub fn pods_changed(&self, name: &ObjectName) {
-        // Held until the hub knows: of two who tell it, the later one must not tell what was before.
-        let state = self.index.state();
-        let pin = state.edge_pin(&name.namespace, &self.operator_pin);
-        // Where Secrets may not be watched, the one that a reconcile found stands.
-        let pin = pin.or_else(|| if state.link_secrets.is_synced() { None } else { self.hub.pin(name) });
-        self.hub.set_pods(name, state.pods_of(name), pin.as_deref());
-    }
-
-    /// Has a Distribution reconciled. One that is not there any more is passed over.
-    pub async fn reconcile_soon(&self, name: &ObjectName) {
-        // Nobody listens any more only when the process is about to end.
-        let _ = self.reconciles.send(self.reference(name)).await;
-    }
-
-    /// Has its status judged.
-    pub async fn report_soon(&self, name: &ObjectName) {
-        let _ = self.reports.send(self.reference(name)).await;
-    }
-
-    fn reference(&self, name: &ObjectName) -> Reference {
-        ObjectRef::new_with(&name.name, self.resource.clone()).within(&name.namespace)
-    }
-
-    /// A watch has failed; it is tried again on its own.
-    pub fn watch_failed(&self, what: &'static str, error: &watcher::Error) {
-        self.metrics.watch_failed(what);
-        self.health.failing(what, &error.to_string());
-        tracing::warn!(%error, "the watch of {what} failed; it is tried again");
-    }
-
-    /// A watch has listed everything, or told of a change.
-    pub fn watch_works(&self, what: &'static str) {
-        self.health.synced(what);
-        self.synced.notify_waiters();
-    }
-
-    /// Takes an event of the Distributions themselves into account.
-    fn observe(&self, event: &Event<DynamicObject>) {
-        let facts = |object: &DynamicObject| {
-            (ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }, object.uid())
-        };
-        let event = match event {
-            Event::Apply(object) => Event::Apply(facts(object)),
-            Event::Delete(object) => Event::Delete(facts(object)),
-            Event::Init => Event::Init,
-            Event::InitApply(object) => Event::InitApply(facts(object)),
-            Event::InitDone => Event::InitDone,
-        };
-        let is_complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
-        let (gone, count) = {
-            let mut state = self.index.state();
-            let changes = state.distributions.observe(event);
-            // An object of the same name but another uid is another Distribution.
-            let gone: Vec<_> = changes.into_iter().filter(|change| change.before.is_some()).map(|c| c.name).collect();
-            (gone, state.distributions.all().count())
-        };
-        self.metrics.set_distributions(count);
-        if is_complete {
-            self.watch_works(DISTRIBUTIONS);
-        }
-        for name in gone {
-            tracing::info!(object = %name, "deleted");
-            self.forget(&name);
-            // Nobody waits for the tidier but itself: it looks at what is, and one call is as good as many.
-            self.untidy.notify_one();
-        }
-    }
-
-    /// Drops all that is remembered of a Distribution.
-    fn forget(&self, name: &ObjectName) {
-        self.index.state().references.remove(name);
-        self.hub.forget(name);
-        self.outcomes.forget(name);
-        self.judgements.forget(name);
-        self.written.forget(name);
-        self.placements.forget(name);
-        self.backoffs.forget(name);
-        self.report_backoffs.forget(name);
-    }
-
-    /// To be called after work on a Distribution: one that went meanwhile was forgotten then, and what was noted since
-    /// would stay for ever.
-    pub fn forget_if_gone(&self, name: &ObjectName) {
-        let is_gone = self.index.state().distributions.get(name).is_none();
-        if is_gone {
-            self.forget(name);
-        }
-    }
-
-    /// Waits until everything was listed once, but for what may not be.
-    async fn until_settled(&self) {
-        loop {
-            // Made before looking, so that what happens in between is not missed.
-            let notified = self.synced.notified();
-            if self.index.state().is_settled() {
-                return;
-            }
-            notified.await;
-        }
-    }
-
-    /// Removes link Secrets that no Distribution needs any more, at the start and whenever a Distribution is gone.
-    async fn tidy(&self) {
-        self.until_settled().await;
-        // Fails only when the writer is dropped, which is when the process ends.
-        let _ = self.distributions.wait_until_ready().await;
-        let mut backoff = Backoff::new(limits::RECONCILE_RETRY_MIN, limits::RECONCILE_RETRY_MAX);
-        loop {
-            let unused = self.index.state().unused_link_secrets();
-            let mut failed = false;
-            for namespace in unused {
-                if let Err(error) = self.secrets.remove(&namespace).await {
-                    tracing::warn!(namespace, %error, "could not remove the link Secret; trying again");
-                    failed = true;
-                }
-            }
-            if failed {
-                tokio::time::sleep(backoff.pause(clock::fraction())).await;
-            } else {
-                backoff.reset();
-                self.untidy.notified().await;
-            }
-        }
     }
 }

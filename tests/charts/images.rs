@@ -114,36 +114,25 @@ fn the_version_is_that_of_the_workspace() {
     }
 }
 
-/// Programs that archives of images are told to start, in a script or in a program's list of arguments.
-fn archived_entrypoints(text: &str) -> Vec<&str> {
-    let mentions = text.split("--entrypoint").skip(1).map(|rest| rest.trim_start_matches(['"', '\'', ',', ' ', '=']));
-    let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
-    let paths = mentions.map(|rest| &rest[..rest.find(|c| !is_path(c)).unwrap_or(rest.len())]);
-    paths.filter(|path| path.starts_with("/proxima")).collect()
-}
-
-fn scripts_and_programs(folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        if path.is_dir() {
-            scripts_and_programs(&path, found);
-        } else if !path.starts_with(root().join("tests/charts")) {
-            found.extend(fs::read_to_string(path));
-        }
-    }
-}
-
 #[test]
-fn archives_of_images_start_the_same_programs() {
-    let mut texts = Vec::new();
-    scripts_and_programs(&root().join("tests"), &mut texts);
-    for entrypoint in texts.iter().flat_map(|text| archived_entrypoints(text)) {
-        let image = IMAGES.iter().find(|image| format!("/proxima-{image}") == entrypoint);
-        assert!(image.is_some(), "an archive starts {entrypoint}, which no Dockerfile does");
+fn archives_are_built_and_started_as_the_images_are() {
+    let script = read("tests/kube/images");
+    for image in IMAGES {
+        let file = dockerfile(image);
+        let variables = all(&file, "ENV");
+        assert_eq!(variables.len(), 2, "{image}: {variables:?}");
+        for variable in variables {
+            let variable = variable.replace('"', "'");
+            assert!(
+                script.contains(&variable),
+                "{image}: its Dockerfile says {variable}, and tests/kube/images does not"
+            );
+        }
+        assert!(script.contains(&format!("\nimage {image} proxima-{image} \"${image}\"\n")), "{image}");
     }
-    let sample =
-        "mkimage --entrypoint /proxima-edge --user\n.args([\"--entrypoint\", \"/proxima\"]) --entrypoint /pause";
-    assert_eq!(archived_entrypoints(sample), ["/proxima-edge", "/proxima"]);
+    let file = dockerfile("edge");
+    let user = all(&file, "USER")[0];
+    assert!(script.contains(&format!("--entrypoint \"/$program\" --user {user} ")), "{user}");
 }
 
 #[test]

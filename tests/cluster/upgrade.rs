@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use proxima_tests::bed::image_archives;
 use proxima_tests::http1::Wire;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -89,9 +90,8 @@ fn next_chart(folder: &Path) -> PathBuf {
 
 /// The same program under another tag, as a new release's image would be.
 async fn load_next_image(release: &Release) {
-    let program = proxima_tests::process::binary("PROXIMA_OPERATOR_BIN", "proxima-operator");
-    let images = program.with_file_name("images");
-    let (archive, next) = (images.join("operator.tar"), release.folder().join("operator-next.tar"));
+    let archive = image_archives().into_iter().find(|archive| archive.ends_with("operator.tar"));
+    let (archive, next) = (archive.expect("it is made"), release.folder().join("operator-next.tar"));
     let script = "import json, sys, tarfile, io\n\
         source, target = tarfile.open(sys.argv[1]), tarfile.open(sys.argv[2], 'w')\n\
         for entry in source:\n\

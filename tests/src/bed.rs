@@ -16,7 +16,7 @@ mod turn;
 
 pub use access::{Access, Ran};
 pub use audit::{AuditEvent, AuditMark};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, image_archives};
 pub use control_plane::ControlPlane;
 pub use operator::Operator;
 pub use played_kubelet::{Play, PlayedKubelet, PlayedPod};

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use kube::{Resource, ResourceExt};
 use proxima_crds::conditions::Reason;
 use serde_json::Value;
 
@@ -35,6 +36,13 @@ pub struct ObjectName {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+}
+
+impl ObjectName {
+    /// Of an object as the API server gives it.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
 }
 
 impl fmt::Display for ObjectName {

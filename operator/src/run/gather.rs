@@ -11,8 +11,7 @@ use proxima_crds::v1alpha1::{API_VERSION, Address, AddressType, DistributionStat
 use serde_json::{Value, json};
 
 use super::Operator;
-use super::index;
-use super::report::load_balancer_addresses;
+use super::index::{self, load_balancer_addresses};
 use super::request::{RequestError, request};
 use crate::distribution::gather::ObjectName;
 use crate::distribution::references::{References, references};
@@ -35,7 +34,7 @@ pub struct GatheredObject {
 
 /// Gathers what the judgement of `object` needs.
 pub async fn gather(object: &DynamicObject, operator: &Operator) -> Result<GatheredObject, RequestError> {
-    let name = ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let name = ObjectName::of(object);
     let value = document(object);
     let references = references(&value);
     let (mut services, all_are_known) = {
@@ -114,11 +113,6 @@ fn document(object: &DynamicObject) -> Value {
 /// The status that was written last, as far as it can be read.
 pub fn status(object: &DynamicObject) -> Option<DistributionStatus> {
     serde_json::from_value(object.data.get("status")?.clone()).ok()
-}
-
-/// Identity of a Distribution, for [`Arc`]s of the store.
-pub fn name_of(object: &Arc<DynamicObject>) -> ObjectName {
-    ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 #[cfg(test)]

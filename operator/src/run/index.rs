@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
+use proxima_crds::v1alpha1::{Address, AddressType};
 
 use super::facts::Facts;
 use super::pods::EdgePod;
@@ -249,6 +250,18 @@ impl BootFacts {
 pub fn owner<K: Resource>(object: &K) -> Option<String> {
     let owners = object.meta().owner_references.iter().flatten();
     owners.into_iter().find(|owner| owner.kind == "Distribution").map(|owner| owner.uid.clone())
+}
+
+/// What the platform gave to a Service.
+pub fn load_balancer_addresses(service: &Service) -> Vec<Address> {
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let addresses = ingress.iter().filter_map(|ingress| match (&ingress.hostname, &ingress.ip) {
+        (Some(name), _) => Some(Address { kind: AddressType::Hostname, value: name.clone() }),
+        (None, Some(ip)) => Some(Address { kind: AddressType::IPAddress, value: ip.clone() }),
+        (None, None) => None,
+    });
+    addresses.collect()
 }
 
 #[cfg(test)]

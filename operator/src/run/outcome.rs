@@ -10,7 +10,7 @@ use proxima_crds::conditions::Reason;
 use proxima_edge_core::link::Envelope;
 
 use super::apply::ApplyError;
-use super::gather::{GatheredObject, name_of};
+use super::gather::GatheredObject;
 use super::reconcile;
 use crate::distribution::build::DesiredZone;
 use crate::distribution::gather::ObjectName;
@@ -106,13 +106,13 @@ impl Outcomes {
     pub fn not_judged(&self, object: &Arc<DynamicObject>, error: &reconcile::Error, now: Instant) {
         let mut all = self.all();
         let uid = object.uid().unwrap_or_default();
-        match all.get_mut(&name_of(object)).filter(|(outcome, _)| outcome.uid == uid) {
+        match all.get_mut(&ObjectName::of(&**object)).filter(|(outcome, _)| outcome.uid == uid) {
             Some((outcome, _)) => outcome.failures = vec![error.to_string()],
             None => {
                 let problem = Refused { reason: Reason::NotJudged, text: error.to_string() };
                 let generation = object.metadata.generation.unwrap_or_default();
                 let outcome = Outcome { problems: vec![problem], ..Outcome::new(uid, generation) };
-                all.insert(name_of(object), (outcome, now));
+                all.insert(ObjectName::of(&**object), (outcome, now));
             }
         }
     }
@@ -139,7 +139,7 @@ mod tests {
         let object = Arc::new(object.unwrap());
         let error = reconcile::Error::Apply(ApplyError::Contended("x".to_owned()));
         outcomes.not_judged(&object, &error, crate::clock::instant());
-        let (outcome, _) = outcomes.get(&name_of(&object)).unwrap();
+        let (outcome, _) = outcomes.get(&ObjectName::of(&*object)).unwrap();
         assert_eq!((outcome.uid.as_str(), outcome.generation, outcome.problems.len()), ("u", 3, 1));
         assert_eq!(outcome.problems[0].reason, Reason::NotJudged);
     }

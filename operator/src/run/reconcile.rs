@@ -11,7 +11,7 @@ use proxima_edge_core::link::Envelope;
 
 use super::Operator;
 use super::apply::{Applied, ApplyError, apply};
-use super::gather::{GatheredObject, gather, name_of};
+use super::gather::{GatheredObject, gather};
 use super::index::owner;
 use super::judgements::{NotJudged, Verdict};
 use super::metrics::Stage;
@@ -62,7 +62,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, operator: Arc<Operator>) -> R
     let (gathered, verdict) = match gather_and_judge(&object, &operator).await {
         Ok(judged) => judged,
         Err(error) => {
-            let name = name_of(&object);
+            let name = ObjectName::of(&*object);
             operator.outcomes.not_judged(&object, &error, clock::instant());
             operator.report_soon(&name).await;
             return Err(error);
@@ -206,7 +206,7 @@ async fn last_accepted(gathered: &GatheredObject, operator: &Operator) -> Result
 
 /// What to do after a failure: try again, later each time.
 pub fn retry(object: Arc<DynamicObject>, error: &Error, operator: Arc<Operator>) -> Action {
-    let name = name_of(&object);
+    let name = ObjectName::of(&*object);
     operator.metrics.reconcile_failed(error.stage());
     let backoffs = match error {
         Error::Status(_) => &operator.report_backoffs,

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
@@ -17,7 +16,8 @@ use serde_json::json;
 
 use super::Operator;
 use super::events::transitions;
-use super::gather::{name_of, status as status_of};
+use super::gather::status as status_of;
+use super::index::load_balancer_addresses;
 use super::outcome::Outcome;
 use super::pods::EdgePod;
 use super::reconcile::Error;
@@ -69,7 +69,7 @@ impl Written {
 
 /// Writes the status of one Distribution, if it is not what was written last.
 pub async fn report(object: Arc<DynamicObject>, operator: Arc<Operator>) -> Result<Action, Error> {
-    let name = name_of(&object);
+    let name = ObjectName::of(&*object);
     let uid = object.uid().unwrap_or_default();
     let Some((outcome, since)) = operator.outcomes.get(&name).filter(|(outcome, _)| outcome.uid == uid) else {
         return Ok(Action::await_change());
@@ -174,18 +174,6 @@ fn observe(
         failure: (!failures.is_empty()).then(|| failures.join("; ")),
     };
     status(&observed, previous, clock::now())
-}
-
-/// What the platform gave to a Service.
-pub(super) fn load_balancer_addresses(service: &Service) -> Vec<Address> {
-    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let ingress = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    let addresses = ingress.iter().filter_map(|ingress| match (&ingress.hostname, &ingress.ip) {
-        (Some(name), _) => Some(Address { kind: AddressType::Hostname, value: name.clone() }),
-        (None, Some(ip)) => Some(Address { kind: AddressType::IPAddress, value: ip.clone() }),
-        (None, None) => None,
-    });
-    addresses.collect()
 }
 
 /// Each attempt is for a Pod of another name; what is wrong stays the same, and shall be told once.

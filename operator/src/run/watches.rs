@@ -107,7 +107,7 @@ fn boot_copies(state: &mut State, event: Event<ConfigMap>) -> Vec<Concerned> {
 /// Of ConfigMaps that nobody refers to not even a version is kept.
 fn config_map_versions(state: &mut State, event: Event<PartialObjectMeta<ConfigMap>>) -> Vec<Concerned> {
     // One that was listed before anybody referred to it was not kept. Those who do by now shall hear of its end.
-    let gone = if let Event::Delete(object) = &event { Some(name(object)) } else { None };
+    let gone = if let Event::Delete(object) = &event { Some(ObjectName::of(object)) } else { None };
     let event = map(event, |object| object.resource_version());
     let event = keep_if(event, |name| !state.users_of_config_map(name).is_empty());
     let changes = state.config_maps.observe(event);
@@ -175,7 +175,7 @@ fn is_refusal(error: &watcher::Error) -> bool {
 }
 
 fn map<K: Resource, F>(event: Event<K>, facts: impl Fn(K) -> Option<F>) -> Event<(ObjectName, Option<F>)> {
-    let named = |object: K| (name(&object), facts(object));
+    let named = |object: K| (ObjectName::of(&object), facts(object));
     match event {
         Event::Apply(object) => Event::Apply(named(object)),
         Event::Delete(object) => Event::Delete(named(object)),
@@ -207,10 +207,6 @@ fn keep<K: Resource>(facts: &mut Facts<Same<K>>, event: Event<K>) -> Vec<Change<
 fn concerned<F>(changes: Vec<Change<F>>, of: impl Fn(F) -> Option<ObjectName>) -> Vec<Concerned> {
     let facts = changes.into_iter().flat_map(|change| [change.before, change.after]).flatten();
     facts.filter_map(of).map(Concerned::Objects).collect()
-}
-
-fn name<K: Resource>(object: &K) -> ObjectName {
-    ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 /// The Distribution that an object of ours belongs to.

@@ -99,7 +99,7 @@ async fn a_manifest_with_every_list_at_its_maximum_is_accepted_and_served() {
     plane.kubectl_reading(&object.to_string(), &dry_run).await.ok();
     // The API server needs seconds for each write of such an object, and more when it is busy. What has to be shown of
     // the operator and of edges, this one shows as well.
-    let object = largest(origin.address, false);
+    let object = largest(origin.address, true);
     eprintln!("{} bytes are served", object.to_string().len());
     apply(&plane, &namespace, &object.to_string()).await;
     let kubelet = PlayedKubelet::start(&plane, &namespace, Play::Edges);

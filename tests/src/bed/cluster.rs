@@ -153,11 +153,8 @@ impl Cluster {
 
     /// Gives the images of this workspace to every node.
     fn load_images(&self) {
-        let built = Command::new(scripts().join("images")).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-        let built = built.expect("tests/kube/images runs");
-        assert!(built.status.success(), "tests/kube/images failed: {}", built.status);
-        for archive in String::from_utf8_lossy(&built.stdout).lines() {
-            self.load_image(Path::new(archive));
+        for archive in image_archives() {
+            self.load_image(&archive);
         }
     }
 
@@ -242,4 +239,12 @@ fn start() -> Supervisor {
     supervisor::build("node");
     let arguments = [&["hold", "%"], &ZONES[..]].concat();
     Supervisor::start("cluster", &arguments).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Archives of the images of this workspace, named `operator.tar` and so on. Builds what has changed.
+pub fn image_archives() -> Vec<PathBuf> {
+    let built = Command::new(scripts().join("images")).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let built = built.expect("tests/kube/images runs");
+    assert!(built.status.success(), "tests/kube/images failed: {}", built.status);
+    String::from_utf8_lossy(&built.stdout).lines().map(PathBuf::from).collect()
 }
