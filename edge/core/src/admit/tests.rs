@@ -89,3 +89,23 @@ fn allowed_methods_decide_about_the_method() {
         }
     }
 }
+
+#[test]
+fn a_request_that_comes_back_or_has_gone_too_far_is_a_loop() {
+    // RFC 8586 § 2; the distribution of the fixture is `u-1`.
+    let route = crate::fixture::route(|_| {});
+    let other = "proxima; distribution=\"u-2\"";
+    let many = |count: usize| vec![other; count].join(", ");
+    for (value, looped) in [
+        ("proxima; distribution=\"u-1\"".to_owned(), true),
+        ("other; x=1, PROXIMA;distribution=\"u-1\" ; x".to_owned(), true),
+        (other.to_owned(), false),
+        ("other; distribution=\"u-1\"".to_owned(), false),
+        ("proxima; x=\"u-1\"".to_owned(), false),
+        (many(crate::limits::CDN_LOOP_HOPS - 1), false),
+        (many(crate::limits::CDN_LOOP_HOPS), true),
+    ] {
+        let verdict = route.admit(&crate::fixture::request(&format!("GET / HTTP/1.1\nCDN-Loop: {value}")));
+        assert_eq!(verdict.is_err_and(|refusal| refusal.reason == Reason::LoopDetected), looped, "{value}");
+    }
+}

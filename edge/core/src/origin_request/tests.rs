@@ -96,6 +96,14 @@ fn via_and_forwarded_for_are_extended() {
 }
 
 #[test]
+fn loops_stay_visible_whatever_connection_names() {
+    // RFC 8586 § 3.
+    let fields = "CDN-Loop: other; x\nConnection: cdn-loop";
+    check(&route_with(origin_controlled()), fields, Purpose::Fill, &format!("CDN-Loop: other; x\n{HOP}"));
+    check(&route_with(policy()), fields, Purpose::Fill, &format!("CDN-Loop: other; x\n{NAMED}"));
+}
+
+#[test]
 fn via_names_the_version_of_the_viewer_and_forwarded_for_its_address() {
     for (version, peer, expected) in [
         ("HTTP/1.0", "[2001:db8::1]:5", "Via: 1.0 proxima\nX-Forwarded-For: 2001:db8::1"),
