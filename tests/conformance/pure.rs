@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use proxima_edge_core::cache_status::Handling;
 use proxima_edge_core::decide::Decision;
 use proxima_edge_core::edge_config::EdgeConfig;
 use proxima_edge_core::entry::StoredResponse;
@@ -216,7 +217,7 @@ impl Core {
         if !fetched.head.status.is_server_error() {
             self.kept.remove(key);
         }
-        Ok(self.keep(route, request, &plain, fetched, reason))
+        Ok(self.keep(route, request, fetched, reason))
     }
 
     fn stands_in(&self, route: &Route, request: &ViewerRequest, kept: &Kept) -> bool {
@@ -225,16 +226,10 @@ impl Core {
     }
 
     /// Judges a whole response, keeps it where it may be kept, and answers with it.
-    fn keep(
-        &mut self,
-        route: &Route,
-        request: &ViewerRequest,
-        outgoing: &OriginRequest,
-        fetched: Fetched,
-        reason: Reason,
-    ) -> Reply {
+    fn keep(&mut self, route: &Route, request: &ViewerRequest, fetched: Fetched, reason: Reason) -> Reply {
+        let outgoing = route.origin_request(request, Purpose::Fill);
         let mut head = respond::fetched(&fetched.head, route, self.as_answer(reason));
-        let part = match route.storable(outgoing, &fetched.head, 0) {
+        let part = match route.storable(&outgoing, &fetched.head, 0) {
             Ok(mut stored) => {
                 stored.body_length = fetched.body.len() as u64;
                 let primary = route.cache_key(request);
@@ -287,8 +282,7 @@ impl Core {
         }
         if route.stores_for_get(request, &fetched.head) {
             let get = ViewerRequest { method: Method::GET, has_body: false, ..request.clone() };
-            let outgoing = route.origin_request(&get, Purpose::Fill);
-            return Ok(self.keep(route, &get, &outgoing, fetched, reason));
+            return Ok(self.keep(route, &get, fetched, reason));
         }
         let head = respond::fetched(&fetched.head, route, self.as_answer(reason));
         Ok(Reply { head, body: fetched.body })
@@ -338,7 +332,13 @@ impl Core {
     }
 
     fn as_answer(&self, reason: Reason) -> Answer<'_> {
-        Answer { identity: &self.identity, request_id: HeaderValue::from_static("1"), reason, now: self.now }
+        Answer {
+            identity: &self.identity,
+            request_id: HeaderValue::from_static("1"),
+            reason,
+            handling: Handling::default(),
+            now: self.now,
+        }
     }
 }
 

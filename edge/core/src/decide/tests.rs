@@ -78,7 +78,8 @@ fn some_of_what_is_not_stored_is_not_fetched_whole() {
         let route = route_with(policy());
         let absent = expected.map_or_else(Decision::Bypass, |()| Decision::Fetch(Reason::Miss));
         // What is kept is likely to be confirmed, and then a range of it costs nothing more.
-        let kept = if expected == condition { Decision::Bypass(Reason::ConditionalRequest) } else { Decision::Revalidate };
+        let kept =
+            if expected == condition { Decision::Bypass(Reason::ConditionalRequest) } else { Decision::Revalidate };
         let get = format!("GET / HTTP/1.1\n{fields}");
         assert_eq!(route.uses_cache(&request(&get)), Ok(()), "{fields}");
         check(&route, None, &get, absent);
