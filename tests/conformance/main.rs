@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`public`] | runs the public suite against an edge process and compares with what is on record |
 //! | [`cases`] | reads and checks `tests/cases/AREA/BEHAVIOUR.yaml` |
+//! | [`compare`] | what a case expects against what came |
+//! | [`pure`] | plays a case on the pure core |
 //! | [`edge`] | plays a case on a running edge whose clock the case moves |
 
 #![allow(
@@ -13,6 +15,13 @@
     reason = "a test fails by panicking, and shows tables"
 )]
 
+use proxima_edge_core::timestamp::Timestamp;
+
 mod cases;
+mod compare;
 mod edge;
 mod public;
+mod pure;
+
+/// When every case begins: 1 January 2026, noon.
+const START: Timestamp = Timestamp::from_millis(1_767_268_800_000);

@@ -3,8 +3,8 @@
 use proxima_edge_core::timestamp::Timestamp;
 
 use super::Turn;
-use super::compare::with_dates;
 use crate::cases::message::{Framing, OriginAnswer, OriginReply};
+use crate::compare::with_dates;
 
 /// The bytes of an answer given at `now`.
 pub(super) fn bytes(answer: &OriginAnswer, now: Timestamp) -> Turn {

@@ -36,6 +36,9 @@ exceptions! {
     "age-parse-dup-old": AGE;
     "age-parse-parameter": AGE;
     "age-parse-numeric-parameter": AGE;
+    "conditional-lm-fresh-no-lm":
+        "RFC 9111 § 4.3.2: where a stored response has no Last-Modified its Date is compared; the test's Date is later than \
+         its If-Modified-Since, so that the condition is true and the answer 200";
     "vary-normalise-lang-select":
         "RFC 9111 § 4.1: fields match when they can be transformed into one another by normalisation; to choose a \
          language for the viewer is selection, and only the origin knows what it has";

@@ -6,7 +6,7 @@ use proxima_tests::{Head, Response};
 use crate::cases::message::{Expected, Field};
 
 /// A value with `{now}`, `{now+60}` and `{now-60}` replaced by dates.
-pub(super) fn with_dates(value: &str, now: Timestamp) -> String {
+pub(crate) fn with_dates(value: &str, now: Timestamp) -> String {
     let mut text = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("{now") {
@@ -21,7 +21,7 @@ pub(super) fn with_dates(value: &str, now: Timestamp) -> String {
     text + rest
 }
 
-pub(super) fn compare_request(expected: &Expected, head: &Head, now: Timestamp) -> Result<(), String> {
+pub(crate) fn compare_request(expected: &Expected, head: &Head, now: Timestamp) -> Result<(), String> {
     if let Some((method, target)) = &expected.start
         && (method != head.method() || target != head.target())
     {
@@ -30,7 +30,7 @@ pub(super) fn compare_request(expected: &Expected, head: &Head, now: Timestamp) 
     compare_fields(expected, head, now).map_err(|why| format!("the origin was asked with {why}:\n{}", head.raw))
 }
 
-pub(super) fn compare_response(expected: &Expected, response: &Response, now: Timestamp) -> Result<(), String> {
+pub(crate) fn compare_response(expected: &Expected, response: &Response, now: Timestamp) -> Result<(), String> {
     let wrong = |why: String| Err(format!("{why}; the viewer got\n{}{}", response.head.raw, response.text()));
     if expected.status.is_some_and(|status| status != response.status()) {
         return wrong(format!("the status is {}", response.status()));
