@@ -183,8 +183,10 @@ impl Exchange {
             }
         };
         let found = found.filter(|found| !self.is_invalidated(route, request, found));
+        // A small body needs no choice of parts, so nobody has asked yet.
         let decision = found.as_ref().and_then(|_| decided.take());
-        (found, varies, decision.unwrap_or_else(|| route.decide(None, request, now)))
+        let decision = decision.unwrap_or_else(|| route.decide(found.as_ref().map(|found| &*found.head), request, now));
+        (found, varies, decision)
     }
 
     /// What an unsafe request has invalidated is as good as not there: it serves neither as a validator nor in place of
