@@ -3,6 +3,7 @@
 //! Nothing here decides; each step is one module's, and the only branching is on [`Decision`]. Leaving the line early
 //! means a [`Refusal`], which is answered in one place.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,8 +93,7 @@ impl Exchange {
             return Box::pin(self.pass(&route, &request, body, reason)).await;
         }
         let key = route.cache_key(&request);
-        let (found, varies) = self.lookup(&route, &request, &key, now).await;
-        let decision = route.decide(found.as_ref().map(|found| &*found.head), &request, now);
+        let (found, varies, decision) = self.lookup(&route, &request, &key, now).await;
         let kept = match (&decision, found) {
             (Decision::Serve, Some(found)) => return Ok(self.serve(&route, &request, found, Reason::Hit)),
             (_, found) => found,
@@ -154,16 +154,23 @@ impl Exchange {
         self.relay(route, request, source)
     }
 
-    /// Step 6: what the store has for this request, and the headers that responses under its key differ by.
+    /// Step 6 and 7: what the store has for this request, the headers that responses under its key differ by, and what to
+    /// do. Decided during the lookup, since that says which parts of the body are worth collecting.
     async fn lookup(
         &self,
         route: &Route,
         request: &ViewerRequest,
         key: &CacheKey,
         now: Timestamp,
-    ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>) {
+    ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>, Decision) {
         let store = &self.worker.edge.store;
-        let wanted = |head: &StoredResponse| wanted(route, request, head, now);
+        let decided = Cell::new(None);
+        let wanted = |head: &StoredResponse| {
+            let decision = route.decide(Some(head), request, now);
+            let wanted = wanted(request, head, &decision);
+            decided.set(Some(decision));
+            wanted
+        };
         let (found, varies) = match store.lookup(key, wanted).await {
             Lookup::Found(found) => (Some(found), None),
             Lookup::Absent => (None, None),
@@ -175,7 +182,11 @@ impl Exchange {
                 }
             }
         };
-        (found.filter(|found| !self.is_invalidated(route, request, found)), varies)
+        let found = found.filter(|found| !self.is_invalidated(route, request, found));
+        // A small body needs no choice of parts, so nobody has asked yet.
+        let decision = found.as_ref().and_then(|_| decided.take());
+        let decision = decision.unwrap_or_else(|| route.decide(found.as_ref().map(|found| &*found.head), request, now));
+        (found, varies, decision)
     }
 
     /// What an unsafe request has invalidated is as good as not there: it serves neither as a validator nor in place of
@@ -344,8 +355,8 @@ fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, lengt
 }
 
 /// What is wanted of a stored body. Where it does not answer the request as it is, all of it may be of use.
-fn wanted(route: &Route, request: &ViewerRequest, head: &StoredResponse, now: Timestamp) -> Wanted {
-    if !matches!(route.decide(Some(head), request, now), Decision::Serve | Decision::ServeStale(_)) {
+fn wanted(request: &ViewerRequest, head: &StoredResponse, decision: &Decision) -> Wanted {
+    if !matches!(decision, Decision::Serve | Decision::ServeStale(_)) {
         return Wanted::All;
     }
     match Part::of(request, &Representation::stored(head)) {

@@ -7,6 +7,7 @@
 
 mod dependencies;
 mod modules;
+mod outcomes;
 mod text;
 mod tree;
 
@@ -64,4 +65,18 @@ fn crates_reach_only_what_their_place_allows() {
 #[test]
 fn one_library_for_cryptography_and_none_for_openssl() {
     demand_none(dependencies::forbidden_anywhere(&dependencies::workspace_closure()));
+}
+
+/// `PROXIMA_UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn every_outcome_is_explained_in_the_edges_readme() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../edge/README.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let renewed = outcomes::renewed(&document).expect("edge/README.md has a place for the tables");
+    if std::env::var_os("PROXIMA_UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &renewed).unwrap();
+        return;
+    }
+    assert!(document == renewed, "edge/README.md is behind the code: set PROXIMA_UPDATE_GOLDEN=1 and run this test");
+    assert_eq!(outcomes::renewed("without a place"), None);
 }
