@@ -24,9 +24,11 @@ use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::{OriginRequest, Purpose};
 use proxima_edge_core::outcome::{NotStored, Reason};
+use proxima_edge_core::range::RangeSet;
 use proxima_edge_core::request::ViewerRequest;
 use proxima_edge_core::route::Route;
 
+use http::header::RANGE;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::edge::{Edge, Worker};
@@ -44,7 +46,7 @@ mod task;
 mod variants;
 
 pub use near::join_near;
-pub use passed::{head, passed};
+pub use passed::{Asked, head, passed};
 pub use progress::{FillHead, FillReader, ReadError};
 
 use progress::{Head, Progress, Standing};
@@ -97,8 +99,8 @@ impl Fills {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-            hit_for_miss: RecentKeys::new(limits::HIT_FOR_MISS_KEYS, limits::HIT_FOR_MISS),
-            failed: RecentKeys::new(limits::ERROR_KEYS, limits::ERROR_TTL),
+            hit_for_miss: RecentKeys::new(limits::HIT_FOR_MISS),
+            failed: RecentKeys::new(limits::ERROR_TTL),
             variants: Variants::new(),
             refreshes: Arc::new(Semaphore::new(limits::REFRESHES)),
         }
@@ -210,7 +212,8 @@ impl Wish<'_> {
 
     /// What is kept, in place of an origin that failed; if it may be.
     fn stand_in(&self, edge: &Edge) -> Option<Source> {
-        let kept = self.kept.as_ref()?;
+        // What was invalidated while the origin was asked is no better than its error.
+        let kept = self.kept.as_ref().filter(|kept| !edge.is_invalidated(kept.head.generation, self.place))?;
         let stands_in = self.route.stands_in(&kept.head, self.request, edge.clock.now());
         stands_in.then(|| Source::Kept(kept.clone(), Reason::StaleIfError))
     }
@@ -309,7 +312,10 @@ fn followed(edge: &Edge, wish: &Wish<'_>, head: &FillHead, late: bool) -> Result
 /// Whether, and as what, a follower may have what another's revalidation left standing.
 fn kept_by_another(edge: &Edge, wish: &Wish<'_>, found: &Found, standing: Standing) -> Option<Reason> {
     match standing {
-        Standing::Confirmed => wish.route.may_replay(&found.head, wish.request).then_some(Reason::CollapsedHit),
+        Standing::Confirmed => {
+            let shared = wish.route.may_collapse(&found.head) && wish.route.may_replay(&found.head, wish.request);
+            shared.then_some(Reason::CollapsedHit)
+        }
         Standing::InPlaceOfError => {
             let stands_in = wish.route.stands_in(&found.head, wish.request, edge.clock.now());
             stands_in.then_some(Reason::StaleIfError)
@@ -377,7 +383,11 @@ async fn follow(metrics: &Metrics, reader: FillReader) -> (FillReader, Head) {
 
 /// Asks the origin for this viewer alone, under the viewer's own conditions; nothing is stored.
 async fn pass(worker: &Rc<Worker>, wish: &Wish<'_>, reason: Reason) -> Source {
-    let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
+    let mut outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
+    if RangeSet::of(&wish.request.headers).is_none() {
+        // What is not followed here must not make the origin send a multiple of the whole.
+        outgoing.headers.remove(RANGE);
+    }
     match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
         Ok(fetched) => Source::Origin(Box::new(fetched), reason, NotStored::Bypassed),
         Err(error) => Source::Failed(error),

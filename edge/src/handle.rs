@@ -225,14 +225,15 @@ impl Exchange {
         let outgoing = route.origin_request(request, Purpose::Pass);
         let body = RequestBody::viewer(body);
         let upload = body.upload();
+        let asked = fill::Asked::begin(&self.worker.edge, route, request);
         let fetched = self.worker.origins.fetch(route, &outgoing, body, &self.interim).await;
         if let Some(upload) = upload {
             self.record.fields.request_body_bytes = upload.bytes();
             self.unread = !upload.is_complete();
         }
         let source = match fetched {
-            Ok(fetched) => fill::passed(&self.worker, route, request, fetched, reason).await,
-            Err(error) => Source::Failed(error),
+            Ok(fetched) => fill::passed(&self.worker, asked, fetched, reason).await,
+            Err(error) => asked.failed(error),
         };
         self.relay(route, request, source)
     }
@@ -356,7 +357,8 @@ fn finish(head: Response<()>, request: &ViewerRequest, source: BodySource, lengt
 
 /// What is wanted of a stored body. Where it does not answer the request as it is, all of it may be of use.
 fn wanted(request: &ViewerRequest, head: &StoredResponse, decision: &Decision) -> Wanted {
-    if !matches!(decision, Decision::Serve | Decision::ServeStale(_)) {
+    // What is refreshed meanwhile is for others as well, who may want another part of it.
+    if !matches!(decision, Decision::Serve | Decision::ServeStale(Reason::StaleAsRequested)) {
         return Wanted::All;
     }
     match Part::of(request, &Representation::stored(head)) {

@@ -39,8 +39,7 @@ impl Invalidations {
     }
 
     /// From now on, what was fetched of this resource before is not used.
-    pub fn invalidate(&self, resource: &Resource<'_>) {
-        let Place(place) = self.place(resource);
+    pub fn invalidate(&self, Place(place): Place) {
         let generation = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
         let places = self
             .places

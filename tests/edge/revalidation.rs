@@ -331,3 +331,52 @@ async fn a_request_that_comes_back_is_a_loop() {
     assert_eq!(origin.requests(), 2);
     assert!(origin.heads()[1].raw.contains("cdn-loop: other; x=1"), "{}", origin.heads()[1].raw);
 }
+
+#[tokio::test]
+async fn what_one_viewer_is_refused_or_told_in_private_keeps_nothing_from_the_others() {
+    let origin = Origin::answering(|head| match (head.field("cookie"), head.field("x-odd")) {
+        (Some(_), _) => Reply::ok("private").field("Cache-Control", "private").field("Set-Cookie", "a=2"),
+        (_, Some(_)) => Reply::status(406, "odd"),
+        _ => Reply::fresh("public"),
+    })
+    .await;
+    let edge = Edge::serve(&controlled(&origin)).await;
+    for (path, fields, body) in [("/a", "Cookie: a=1\r\n", "private"), ("/b", "X-Odd: 1\r\n", "odd")] {
+        assert_eq!(get_with(edge.http, path, fields).await.text(), body);
+        edge.get(path).await.expect("Miss", "public");
+        edge.get(path).await.expect("Hit", "public");
+    }
+}
+
+#[tokio::test]
+async fn an_unsafe_request_whose_viewer_left_counts_as_done() {
+    let (gate, count) = (Gate::closed(), Mutex::new(0));
+    let (held, count) = (gate.clone(), Arc::new(count));
+    let origin = Origin::start(move |exchange: Exchange| {
+        let (gate, count) = (held.clone(), Arc::clone(&count));
+        async move {
+            if exchange.head.method() == "PUT" {
+                gate.pass().await;
+            }
+            let number = {
+                let mut count = count.lock().unwrap();
+                *count += 1;
+                *count
+            };
+            exchange.reply(Reply::fresh(format!("answer {number}"))).await
+        }
+    })
+    .await;
+    let edge = Edge::serve(&controlled(&origin)).await;
+    edge.get("/a").await.expect("Miss", "answer 1");
+    let http = edge.http;
+    let viewer = tokio::spawn(async move { request(http, "PUT", "/a", "").await });
+    gate.arrived(1).await;
+    edge.get("/a").await.expect("Hit", "answer 1");
+    viewer.abort();
+    wait_until("what the request may have changed is asked for again", async || {
+        let answer = edge.get("/a").await;
+        if answer.text() == "answer 1" { Err(answer.text()) } else { Ok(()) }
+    })
+    .await;
+}

@@ -175,3 +175,37 @@ async fn cloudfront_policies_keep_errors_for_a_moment_and_origin_controlled_does
         assert_eq!(origin.requests(), requests);
     }
 }
+
+#[tokio::test]
+async fn who_follows_a_refresh_that_a_request_for_a_part_began_gets_the_whole() {
+    let body: Arc<[u8]> = (0..3_u32 << 20).map(|index| (index >> 12) as u8).collect();
+    let (gate, whole) = (Gate::closed(), Arc::clone(&body));
+    let held = gate.clone();
+    let origin = Origin::start(move |exchange: Exchange| {
+        let (gate, whole) = (held.clone(), Arc::clone(&whole));
+        async move {
+            let known = exchange.head.field("if-none-match").is_some();
+            gate.pass().await;
+            let reply = if known { Reply::status(304, "") } else { Reply::ok(whole.to_vec()).field("Age", "100") };
+            let reply = reply.field("Cache-Control", "max-age=60, stale-while-revalidate=600").field("ETag", "\"a\"");
+            exchange.reply(reply).await
+        }
+    })
+    .await;
+    let mut site = config::site(origin.address);
+    site.distributions[0].default_behavior.cache_policy.honor_request_directives = true;
+    let edge = Edge::serve(&site).await;
+    gate.admit(1);
+    assert!(edge.get("/a").await.body.bytes == *body);
+    let part = request(edge.http, "GET", "/a", "Range: bytes=0-9\r\n").await;
+    assert_eq!((part.status(), part.body.bytes.as_slice()), (206, &body[..10]));
+    gate.arrived(2).await;
+    // Wants the origin's word, so it waits for the refresh.
+    let http = edge.http;
+    let follower = tokio::spawn(async move { request(http, "GET", "/a", "Cache-Control: no-cache\r\n").await });
+    edge.metric_reaches("proxima_edge_fill_waiters", |waiting| waiting == 1.0).await;
+    gate.open();
+    let answer = follower.await.unwrap();
+    assert_eq!((answer.status(), answer.body.bytes.len()), (200, body.len()));
+    assert!(answer.body.bytes == *body);
+}

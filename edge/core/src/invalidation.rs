@@ -9,10 +9,12 @@ use std::borrow::Cow;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
+use crate::edge_config::Selection;
 use crate::request::{Scheme, ViewerRequest};
 use crate::route::Route;
 
-/// A URI of a distribution, without its scheme: what is served over http and https comes from one origin.
+/// A URI of a distribution, without its scheme: what is served over http and https comes from one origin. Without the
+/// query and the host where the key does not know all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource<'a> {
     uid: &'a str,
@@ -26,6 +28,11 @@ impl Route {
         self.resource_at(request, path_and_query(&request.uri).into())
     }
 
+    /// Whether a success of this request would make something invalid.
+    pub fn may_invalidate(&self, request: &ViewerRequest) -> bool {
+        self.behavior.cache_policy.origin_controlled && !is_safe(&request.method)
+    }
+
     /// What the response to a request makes invalid. Nothing for safe methods, for failures, and under CloudFront's
     /// policies: CloudFront never invalidates by method.
     pub fn invalidates<'a>(
@@ -35,7 +42,7 @@ impl Route {
         headers: &HeaderMap,
     ) -> Vec<Resource<'a>> {
         let succeeded = status.is_success() || status.is_redirection();
-        if !self.behavior.cache_policy.origin_controlled || is_safe(&request.method) || !succeeded {
+        if !self.may_invalidate(request) || !succeeded {
             return Vec::new();
         }
         let mut resources = vec![self.resource(request)];
@@ -48,7 +55,15 @@ impl Route {
     }
 
     fn resource_at<'a>(&'a self, request: &'a ViewerRequest, target: Cow<'a, str>) -> Resource<'a> {
-        Resource { uid: &self.distribution.uid, host: &request.host, target }
+        let policy = &self.behavior.cache_policy;
+        // What shares a key is one resource here, or one spelling of it would outlive the change of another.
+        let host = if policy.key_host || policy.forward_host { &request.host } else { "" };
+        let target = match (&policy.key_query_strings, target) {
+            (Selection::All, target) => target,
+            (_, Cow::Borrowed(target)) => Cow::Borrowed(path_of(target)),
+            (_, Cow::Owned(target)) => Cow::Owned(path_of(&target).to_owned()),
+        };
+        Resource { uid: &self.distribution.uid, host, target }
     }
 
     /// Path and query of a reference, resolved against the request's URI (RFC 3986 § 5.2). `None`: of another origin,
@@ -97,6 +112,10 @@ pub(crate) fn names_target(request: &ViewerRequest, route: &Route, location: Opt
 /// they count as unsafe.
 fn is_safe(method: &Method) -> bool {
     matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PROPFIND" | "REPORT" | "SEARCH" | "QUERY")
+}
+
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 fn path_and_query(uri: &Uri) -> &str {
@@ -180,6 +199,25 @@ mod tests {
         for name in ["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"] {
             assert!(invalidated(&route, name, "/a", 200, "").is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_key_does_not_know_makes_no_other_resource() {
+        let narrow = |query_strings, host| {
+            let mut config = origin_controlled();
+            (config.key.query_strings, config.key.host) = (query_strings, host);
+            route_with(config)
+        };
+        let target =
+            |route: &Route, uri: &str| route.resource(&request(&format!("GET {uri} HTTP/1.1"))).target.into_owned();
+        let whole = narrow(Selection::All, true);
+        assert_eq!((target(&whole, "/a?b=1"), whole.behavior.cache_policy.key_host), ("/a?b=1".to_owned(), true));
+        for some in [Selection::None, Selection::Some(vec!["b".to_owned()]), Selection::AllExcept(vec!["c".to_owned()])]
+        {
+            assert_eq!(target(&narrow(some, true), "/a?b=1"), "/a");
+        }
+        let hostless = narrow(Selection::All, false);
+        assert_eq!(hostless.resource(&request("GET /a HTTP/1.1")).host, "");
     }
 
     #[test]

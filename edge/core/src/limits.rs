@@ -58,6 +58,11 @@ pub const RANGE_WAIT_BYTES: u64 = 8 << 20;
 pub const FINISH_BYTES: u64 = 8 << 20;
 /// And for at most this long: a body that drips must not hold its place for ever.
 pub const FINISH_TIME: Duration = Duration::from_secs(30);
+/// Longest that a body is taken in which nobody reads, and which nobody but the cache has asked for.
+pub const REFRESH_TIME: Duration = Duration::from_secs(300);
+/// Most members of a field that is a dictionary (RFC 9651 § 3.2 asks for at least 1,024 of general parsers; no cache
+/// directive list is as long as this one).
+pub const DICTIONARY_MEMBERS: usize = 64;
 /// How far a viewer may lag behind a fill that is not stored, bytes.
 pub const UNSTORED_WINDOW_BYTES: u64 = 4 << 20;
 /// A viewer that lags by the whole window and reads less than a window in this time is cut off.
@@ -68,23 +73,22 @@ pub const FOLLOWERS_PER_FILL: usize = 65_536;
 pub const FILLS: usize = 65_536;
 /// After an uncacheable response, requests for its key do not wait for one another for this long.
 pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
-/// Keys with a hit-for-miss marker at once.
-pub const HIT_FOR_MISS_KEYS: u64 = 65_536;
+/// Bytes of the keys with a hit-for-miss marker at once, and of those whose origin failed a moment ago. A key holds what
+/// viewers choose, so keys are weighed, not counted.
+pub const RECENT_KEYS_BYTES: u64 = 16 << 20;
 /// Most names in the Vary of one resource before its responses are no longer stored.
 pub const VARY_NAMES: usize = 16;
 /// Most variants kept of one resource; a new one beyond it takes the place of the oldest. A header that takes any value
 /// must not fill the cache with copies of one page.
 pub const VARIANTS: usize = 128;
-/// Resources whose variants are counted at once.
-pub const VARIANT_KEYS: u64 = 65_536;
+/// Bytes of the keys by which variants are counted. Of a resource beyond it the count begins anew.
+pub const VARIANT_KEYS_BYTES: u64 = 64 << 20;
 /// Stale responses that are being refreshed in the background at once, over all workers.
 pub const REFRESHES: usize = 4_096;
 /// Errors that CloudFront caches by default are kept at least this long, and after an error an expired response is
 /// served this long before the origin is asked again (CloudFront: default of `ErrorCachingMinTTL`). Not under
 /// OriginControlled.
 pub const ERROR_TTL: Duration = Duration::from_secs(10);
-/// Keys whose origin failed a moment ago, at once.
-pub const ERROR_KEYS: u64 = 65_536;
 /// Places for the generations of invalidated resources; resources that share one are invalidated together. 4 MiB, taken
 /// with the first invalidation.
 pub const INVALIDATION_SLOTS: usize = 1 << 19;

@@ -3,6 +3,8 @@
 //! Strict as the RFC demands: a field with one fault anywhere is no field. Values of types that no directive has are
 //! checked and then only known as [`Item::Other`]; parameters are checked and dropped.
 
+use crate::limits;
+
 /// Value of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -29,8 +31,9 @@ pub(crate) fn dictionary<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Ve
         let key = reader.key()?;
         let item = if reader.eat(b'=') { reader.member()? } else { Item::Boolean(true) };
         reader.parameters()?;
-        match members.iter_mut().find(|(known, _)| *known == key) {
-            Some(known) => known.1 = item,
+        match members.iter().position(|(known, _)| *known == key) {
+            Some(known) => members[known].1 = item,
+            None if members.len() == limits::DICTIONARY_MEMBERS => return None,
             None => members.push((key, item)),
         }
         reader.skip(b" \t");
@@ -233,6 +236,13 @@ mod tests {
             members(&[&format!("a={other}")], &[("a", Item::Other)]);
         }
         members(&["a=999999999999999"], &[("a", Item::Integer(999_999_999_999_999))]);
+    }
+
+    #[test]
+    fn a_dictionary_has_no_more_members_than_anybody_would_read() {
+        let names: Vec<_> = (0..=limits::DICTIONARY_MEMBERS).map(|number| format!("a{number}")).collect();
+        assert!(read(&[&names[1..].join(",")]).is_some());
+        assert!(read(&[&names.join(",")]).is_none());
     }
 
     #[test]

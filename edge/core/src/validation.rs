@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::edge_config::SetCookiePolicy;
 use crate::entry::StoredResponse;
+use crate::limits;
 use crate::origin_request::OriginRequest;
 use crate::outcome::NotStored;
 use crate::respond;
@@ -63,8 +64,9 @@ impl Route {
         }
         let updated = self.updated(stored, response, epoch);
         match self.keep(updated.clone(), self.unkeyed_credentials(&request.headers)) {
-            // Another Vary means another key, which only a whole response is stored under.
-            Ok(kept) if kept.vary != stored.vary => Confirmed::Other,
+            // Another Vary means another key, which only a whole response is stored under. Fields that come with each
+            // confirmation under new names must not add up for ever.
+            Ok(kept) if kept.vary != stored.vary || has_too_many_fields(&kept) => Confirmed::Other,
             Ok(kept) => Confirmed::Kept(Box::new(kept)),
             Err(why) => Confirmed::Unshared(Box::new(with_room(updated)), why),
         }
@@ -87,7 +89,7 @@ impl Route {
             return HeadVerdict::Forgotten;
         }
         match self.keep(self.updated(stored, response, epoch), self.unkeyed_credentials(&request.headers)) {
-            Ok(kept) if kept.vary == stored.vary => HeadVerdict::Kept(Box::new(kept)),
+            Ok(kept) if kept.vary == stored.vary && !has_too_many_fields(&kept) => HeadVerdict::Kept(Box::new(kept)),
             // What one viewer's credentials brought says nothing of what the others get.
             Err(NotStored::UnkeyedCredentials) => HeadVerdict::Untouched,
             Ok(_) | Err(_) => HeadVerdict::Forgotten,
@@ -123,6 +125,10 @@ impl Route {
         };
         storable::read(&whole, epoch)
     }
+}
+
+fn has_too_many_fields(kept: &StoredResponse) -> bool {
+    kept.headers.len() > limits::ORIGIN_HEADERS + limits::ADDED_HEADERS
 }
 
 /// Fields that say what the stored bytes are. A head without a body cannot change them (RFC 9111 § 3.2: "necessary to

@@ -15,23 +15,73 @@ use tokio::sync::oneshot;
 use super::progress::Progress;
 use super::task::Fill;
 use super::{Fills, Joined, Source, Wish, led};
-use crate::edge::Worker;
-use crate::origin::{Fetched, RequestBody};
+use crate::edge::{Edge, Worker};
+use crate::invalidations::Place;
+use crate::origin::{Fetched, OriginError, RequestBody};
 use crate::server::interim::Interim;
 use crate::store::{Lookup, Wanted};
 
-/// Takes note of the response to a request that was passed to the origin, before its viewer sees it.
-pub async fn passed(
-    worker: &Rc<Worker>,
-    route: &Route,
-    request: &ViewerRequest,
-    fetched: Fetched,
-    reason: Reason,
-) -> Source {
-    for resource in route.invalidates(request, fetched.head.status, &fetched.head.headers) {
-        worker.edge.invalidations.invalidate(&resource);
+/// A request that is being passed to the origin, and how things stood before. Dropped without an answer, because its
+/// viewer left, it invalidates like one that was answered: the origin may have done what it asks.
+pub struct Asked<'a> {
+    edge: &'a Edge,
+    route: &'a Route,
+    request: &'a ViewerRequest,
+    epoch: u64,
+    generation: u64,
+    /// What to invalidate when nothing better becomes known.
+    pending: Option<Place>,
+}
+
+impl<'a> Asked<'a> {
+    /// To be called before the origin is asked.
+    pub fn begin(edge: &'a Edge, route: &'a Route, request: &'a ViewerRequest) -> Self {
+        let place = || edge.invalidations.place(&route.resource(request));
+        let (epoch, generation) = (edge.plans.epoch(), edge.invalidations.generation());
+        Self { edge, route, request, epoch, generation, pending: route.may_invalidate(request).then(place) }
     }
-    if route.stores_for_get(request, &fetched.head) {
+
+    /// There is no answer. Where the origin cannot have seen the request, everything is as it was.
+    pub fn failed(mut self, error: OriginError) -> Source {
+        let unseen = [
+            Reason::OriginDnsError,
+            Reason::OriginAddressForbidden,
+            Reason::OriginConnectError,
+            Reason::OriginTlsError,
+            Reason::OriginConnectTimeout,
+            Reason::OriginBusy,
+        ];
+        if unseen.contains(&error.reason) {
+            self.pending = None;
+        }
+        Source::Failed(error)
+    }
+
+    /// Whether something that was invalidated or purged meanwhile might be newer than the answer.
+    fn is_overtaken(&self) -> bool {
+        let place = || self.edge.invalidations.place(&self.route.resource(self.request));
+        self.edge.plans.epoch() != self.epoch || self.edge.invalidations.covers(self.generation, place)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.pending {
+            self.edge.invalidations.invalidate(place);
+        }
+    }
+}
+
+/// Takes note of the response to a request that was passed to the origin, before its viewer sees it.
+pub async fn passed(worker: &Rc<Worker>, mut asked: Asked<'_>, fetched: Fetched, reason: Reason) -> Source {
+    let (route, request) = (asked.route, asked.request);
+    let stores = route.stores_for_get(request, &fetched.head) && !asked.is_overtaken();
+    asked.pending = None;
+    for resource in route.invalidates(request, fetched.head.status, &fetched.head.headers) {
+        let invalidations = &worker.edge.invalidations;
+        invalidations.invalidate(invalidations.place(&resource));
+    }
+    if stores {
         return store_for_get(worker, route, request, fetched, reason).await;
     }
     Source::Origin(Box::new(fetched), reason, NotStored::Bypassed)
@@ -64,7 +114,7 @@ async fn store_for_get(
     tokio::task::spawn_local(Fill::new(worker, &wish, &outgoing, Some(initiator)).finish(permit, fetched));
     led(reader, unshared, reason).await.unwrap_or_else(|| {
         let detail = "the task that stores the response died";
-        Source::Failed(crate::origin::OriginError::new(Reason::InternalError, detail))
+        Source::Failed(OriginError::new(Reason::InternalError, detail))
     })
 }
 

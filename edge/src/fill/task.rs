@@ -106,7 +106,9 @@ impl Fill {
     fn stand_in(&self) -> Option<Found> {
         let now = self.worker.edge.clock.now();
         let policy = &self.route.behavior.cache_policy;
-        self.kept.clone().filter(|kept| policy.may_serve_stale(&kept.head, Staleness::IfError, now))
+        // It may have been invalidated while the origin was asked.
+        let valid = |kept: &Found| !self.worker.edge.is_invalidated(kept.head.generation, self.place);
+        self.kept.clone().filter(|kept| valid(kept) && policy.may_serve_stale(&kept.head, Staleness::IfError, now))
     }
 
     /// The origin says that what is kept has not changed. False: it means something else.
@@ -161,11 +163,13 @@ impl Fill {
             }
             Err(why) => {
                 edge.metrics.not_stored(why);
-                // Other viewers may bring no credentials, and then it can be shared.
-                if why != NotStored::UnkeyedCredentials {
+                let status = fetched.head.status;
+                // Other viewers may bring no credentials, and then it can be shared. And a refusal of one request says
+                // nothing of others.
+                if !self.request.unkeyed_credentials && (is_of_resource(status) || status.is_server_error()) {
                     edge.fills.hit_for_miss.insert(permit.key.clone()).await;
                     // It has taken the place of what was kept; a failure has not.
-                    if let Some(kept) = self.kept.take().filter(|_| !fetched.head.status.is_server_error()) {
+                    if let Some(kept) = self.kept.take().filter(|_| is_of_resource(status)) {
                         edge.store.forget(permit.key.clone(), &kept).await;
                     }
                 }
@@ -198,6 +202,11 @@ impl Fill {
     }
 }
 
+/// Whether a status tells what the resource is, or that it is no more; others tell of one request.
+fn is_of_resource(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
 /// Names known so far and new ones, sorted. A response without Vary among others with it stays a variant of theirs:
 /// one odd error page must not replace them all.
 fn union(known: Option<&[HeaderName]>, new: &[HeaderName]) -> Arc<[HeaderName]> {
@@ -212,6 +221,7 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
     let metrics = Arc::clone(&permit.edge.metrics);
     let mut intake = Intake::new(store, Arc::clone(&permit.progress));
     let mut unwanted_since = None;
+    let begun = Instant::now();
     let end = loop {
         match body.data().await {
             Some(Ok(bytes)) => intake.take(bytes).await,
@@ -230,7 +240,8 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             metrics.not_stored(NotStored::TooLarge);
         }
         permit.progress.room().await;
-        if permit.progress.readers() > 0 || (in_background && intake.storing) {
+        let refreshes = in_background && intake.storing && begun.elapsed() < limits::REFRESH_TIME;
+        if permit.progress.readers() > 0 || refreshes {
             unwanted_since = None;
             continue;
         }

@@ -4,32 +4,42 @@
 //! one page, at the cost of everything else that is in it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 
-/// Keys of the variants stored lately, by primary key, oldest first.
+use super::recent_keys::weight;
+
+/// Keys of the variants stored lately, by primary key, oldest first. Bounded by what they weigh, since a key holds values
+/// that viewers choose.
 #[derive(Debug)]
-pub(super) struct Variants(Cache<CacheKey, Arc<Mutex<VecDeque<CacheKey>>>>);
+pub(super) struct Variants(Cache<CacheKey, Arc<VecDeque<CacheKey>>>);
 
 impl Variants {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(limits::VARIANT_KEYS).eviction_policy(EvictionPolicy::lru()).build())
+        let known = Cache::builder().eviction_policy(EvictionPolicy::lru()).max_capacity(limits::VARIANT_KEYS_BYTES);
+        let weigher = |primary: &CacheKey, variants: &Arc<VecDeque<CacheKey>>| {
+            variants.iter().fold(weight(primary), |sum, key| sum.saturating_add(weight(key)))
+        };
+        Self(known.weigher(weigher).build())
     }
 
-    /// Notes a variant that is about to be stored; returns the one to forget for it, if there are too many.
+    /// Notes a variant that is about to be stored; returns the one to forget for it, if there are too many. Of two that
+    /// are noted at the same moment one may be overlooked.
     pub(super) async fn note(&self, primary: &CacheKey, variant: &CacheKey) -> Option<CacheKey> {
-        let known = self.0.get_with_by_ref(primary, std::future::ready(Arc::default())).await;
-        // Nothing can panic while the lock is held.
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.get(primary).await.unwrap_or_default();
         if known.contains(variant) {
             return None;
         }
+        let mut known = VecDeque::clone(&known);
         known.push_back(variant.clone());
-        if known.len() > limits::VARIANTS { known.pop_front() } else { None }
+        let oldest = if known.len() > limits::VARIANTS { known.pop_front() } else { None };
+        // Inserted anew, so that it is weighed again.
+        self.0.insert(primary.clone(), Arc::new(known)).await;
+        oldest
     }
 }
 

@@ -109,6 +109,9 @@ fn a_304_of_another_representation_changes_nothing() {
     assert!(matches!(judge("ETag: W/\"a\""), Confirmed::Kept(_)));
     assert!(matches!(judge(""), Confirmed::Kept(_)));
     assert!(matches!(judge("Vary: Accept"), Confirmed::Other), "it would have another key");
+    let many: Vec<_> = (0..=limits::ORIGIN_HEADERS).map(|number| format!("X-{number}: 1")).collect();
+    assert!(matches!(judge(&many[1..].join("\n")), Confirmed::Other), "with what was stored these are too many");
+    assert!(!matches!(judge(&many[..100].join("\n")), Confirmed::Other));
 }
 
 #[test]
@@ -165,7 +168,8 @@ fn a_head_renews_what_it_agrees_with() {
             other => unreachable!("{fields}: {other:?}"),
         }
     }
-    assert!(matches!(head(200, None, ""), HeadVerdict::Kept(_)));
+    // No field of it disagrees, and the RFC asks for no more.
+    assert!(matches!(head(200, None, "Cache-Control: max-age=50"), HeadVerdict::Kept(_)));
 }
 
 #[test]
