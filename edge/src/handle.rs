@@ -114,8 +114,10 @@ impl Exchange {
     ) -> Result<Response<ReplyBody>, Refusal> {
         let (route, request) = (wish.route, wish.request);
         let source = match (decision, wish.kept.take()) {
-            (Decision::Serve | Decision::ServeStale(_), None) => return Err(Refusal::new(Reason::InternalError, "")),
-            (Decision::Serve, Some(found)) => return Ok(self.serve(route, request, found, Reason::Hit)),
+            // What is fresh was served before, and what is not there is not decided to be served.
+            (Decision::Serve, _) | (Decision::ServeStale(_), None) => {
+                return Err(Refusal::new(Reason::InternalError, ""));
+            }
             (Decision::ServeStale(reason), Some(found)) => {
                 if reason == Reason::StaleWhileRevalidate {
                     wish.kept = Some(found.clone());
@@ -200,10 +202,11 @@ impl Exchange {
     /// Answers from the store.
     fn serve(&mut self, route: &Route, request: &ViewerRequest, found: Found, reason: Reason) -> Response<ReplyBody> {
         let part = Part::of(request, &Representation::stored(&found.head));
-        let ttl = route.behavior.cache_policy.ttl(&found.head, self.worker.edge.clock.now());
+        let mut answer = self.as_answer(reason);
+        let ttl = route.behavior.cache_policy.ttl(&found.head, answer.now);
         let forward_status = (reason == Reason::RefreshHit).then_some(StatusCode::NOT_MODIFIED);
-        let handling = Handling { ttl: Some(ttl), forward_status, storage: None };
-        let head = respond::stored(&found.head, self.as_answer(reason, handling));
+        answer.handling = Handling { ttl: Some(ttl), forward_status, storage: None };
+        let head = respond::stored(&found.head, answer);
         match part {
             Part::Whole => finish(head, request, found.body.into(), Some(found.head.body_length)),
             Part::NotModified => not_modified(head),
@@ -252,8 +255,9 @@ impl Exchange {
                 let Fetched { head, body } = *fetched;
                 self.note_fetch(&head);
                 self.record.fields.not_stored = Some(why);
-                let handling = Handling { storage: Some(Err(why)), ..Handling::default() };
-                let response = respond::fetched(&head, route, self.as_answer(reason, handling));
+                let mut answer = self.as_answer(reason);
+                answer.handling.storage = Some(Err(why));
+                let response = respond::fetched(&head, route, answer);
                 // Of what was fetched without the viewer's conditions, nobody but us can judge them.
                 if why != NotStored::Bypassed
                     && Part::of(request, &Representation::unstored(&head)) == Part::NotModified
@@ -275,18 +279,22 @@ impl Exchange {
     ) -> Response<ReplyBody> {
         let head = reader.shared_head().expect("a fill is relayed only after its head is settled as shared");
         let length = head.response.body_length;
-        let ttl = route.behavior.cache_policy.ttl(&head.stored, self.worker.edge.clock.now());
-        let handling = Handling { ttl: Some(ttl), storage: Some(Ok(())), ..Handling::default() };
         // Whoever caused the fetch gets what the origin said; Age would say that it came from a cache.
-        let response = if reason == Reason::CollapsedHit {
-            let mut response = respond::stored(&head.stored, self.as_answer(reason, handling));
+        let collapsed = reason == Reason::CollapsedHit;
+        if !collapsed {
+            self.note_fetch(&head.response);
+        }
+        let mut answer = self.as_answer(reason);
+        let ttl = route.behavior.cache_policy.ttl(&head.stored, answer.now);
+        answer.handling = Handling { ttl: Some(ttl), forward_status: None, storage: Some(Ok(())) };
+        let response = if collapsed {
+            let mut response = respond::stored(&head.stored, answer);
             if length.is_none() {
                 response.headers_mut().remove(header::CONTENT_LENGTH);
             }
             response
         } else {
-            self.note_fetch(&head.response);
-            respond::fetched(&head.response, route, self.as_answer(reason, handling))
+            respond::fetched(&head.response, route, answer)
         };
         match Part::of(request, &Representation::arriving(&head.stored, length)) {
             Part::Whole => finish(response, request, BodySource::Fill(reader), length),
@@ -318,8 +326,7 @@ impl Exchange {
         if self.record.fields.detail.is_none() {
             self.record.fields.detail = Some(refusal.detail.clone().into_owned());
         }
-        let mut response =
-            respond::refused(refusal, self.as_answer(refusal.reason, Handling::default())).map(ReplyBody::whole);
+        let mut response = respond::refused(refusal, self.as_answer(refusal.reason)).map(ReplyBody::whole);
         if self.record.fields.method == http::Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -327,10 +334,10 @@ impl Exchange {
     }
 
     /// What the head of a response says of this answer; notes its reason.
-    fn as_answer(&mut self, reason: Reason, handling: Handling) -> Answer<'_> {
+    fn as_answer(&mut self, reason: Reason) -> Answer<'_> {
         self.record.fields.reason = reason;
         let edge = &self.worker.edge;
-        let request_id = self.record.request_id.clone();
+        let (request_id, handling) = (self.record.request_id.clone(), Handling::default());
         Answer { identity: &edge.identity, request_id, reason, handling, now: edge.clock.now() }
     }
 

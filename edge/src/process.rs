@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -274,14 +276,11 @@ async fn ended(stdin: Option<oneshot::Receiver<()>>) {
 }
 
 /// An edge in the caller's process that takes the time from the caller, for suites that must not wait for hours to pass.
-/// It serves viewers only, until [`Edge::shutdown`] is cancelled. `settings` must be of [`Mode::Serve`].
-pub fn start_with_clock(settings: &Settings, clock: Clock) -> Result<(Arc<Edge>, SocketAddr), Error> {
+/// It serves what the file `config` says to viewers on loopback only, until [`Edge::shutdown`] is cancelled.
+pub fn start_with_clock(config: &Path, clock: Clock) -> Result<(Arc<Edge>, SocketAddr), Error> {
     let metrics = Arc::new(Metrics::new());
-    let Mode::Serve { config } = &settings.mode else {
-        let error = io::Error::from(io::ErrorKind::Unsupported);
-        return Err(Error::System { what: "start an edge without its control port", error });
-    };
     let plans = PlanSource::from_file(config, clock.clone(), Arc::clone(&metrics))?;
+    let settings = &loopback_settings(config);
     let failed = |error| Error::Bind { flag: "--http", address: settings.http, error };
     let viewers = listener::bind_all(settings.http, settings.threads).map_err(failed)?;
     let http = viewers.first().expect("there is at least one worker").local_addr().map_err(failed)?;
@@ -294,11 +293,16 @@ pub fn start_with_clock(settings: &Settings, clock: Clock) -> Result<(Arc<Edge>,
 /// An edge without sockets, for tests of single parts.
 #[cfg(test)]
 pub(crate) fn edge_for_tests(plans: PlanSource, clock: Clock, metrics: Arc<Metrics>) -> Edge {
-    use std::num::NonZeroUsize;
+    let settings = loopback_settings(Path::new(""));
+    let addresses = Addresses { http: settings.http, admin: settings.admin, control: None };
+    make_edge(&settings, plans, (clock, metrics), &addresses).expect("without a log nothing can fail")
+}
 
+/// Of an edge that nobody but its own process knows.
+fn loopback_settings(config: &Path) -> Settings {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        mode: Mode::Serve { config: std::path::PathBuf::new() },
+    Settings {
+        mode: Mode::Serve { config: config.to_owned() },
         http: loopback,
         admin: loopback,
         threads: NonZeroUsize::MIN,
@@ -308,7 +312,5 @@ pub(crate) fn edge_for_tests(plans: PlanSource, clock: Clock, metrics: Arc<Metri
         exit_with_stdin: false,
         access_log: false,
         log_filter: String::new(),
-    };
-    let addresses = Addresses { http: loopback, admin: loopback, control: None };
-    make_edge(&settings, plans, (clock, metrics), &addresses).expect("without a log nothing can fail")
+    }
 }

@@ -1,11 +1,9 @@
 //! Plays cases on a running edge: sockets, store and fills are real, and the case says what time it is.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
-use proxima_edge::args::{Mode, Settings};
 use proxima_edge::clock::Clock;
 use proxima_edge::edge::Edge;
 use proxima_edge_core::timestamp::Timestamp;
@@ -117,22 +115,9 @@ impl Stage {
         let file = folder.path().join("config.json");
         std::fs::write(&file, serde_json::to_vec(&edge_config).expect("a configuration is JSON"))
             .expect("a file is written");
-        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            mode: Mode::Serve { config: file },
-            http: loopback,
-            admin: loopback,
-            threads: NonZeroUsize::MIN,
-            zone: "zone-a".to_owned(),
-            name: "edge-1".to_owned(),
-            allow_loopback_origins: true,
-            exit_with_stdin: false,
-            access_log: false,
-            log_filter: String::new(),
-        };
         let clock = Clock::manual(START);
         let (edge, http) =
-            proxima_edge::start_with_clock(&settings, clock.clone()).map_err(|error| format!("no edge: {error}"))?;
+            proxima_edge::start_with_clock(&file, clock.clone()).map_err(|error| format!("no edge: {error}"))?;
         Ok(Self { edge, http, origin, script, clock, asked: 0 })
     }
 

@@ -1,35 +1,11 @@
 //! Many viewers, one key: who goes to the origin, who waits, and what the waiting get.
 
-use futures::future::join_all;
 use proxima_edge_core::edge_config::{CachePolicyConfig, EdgeConfig};
-use proxima_tests::viewer::{Viewer, get_with, request};
-use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, Response, config, wait_until};
+use proxima_tests::viewer::{Crowd, Viewer, get_with, request};
+use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
 /// Gauge of requests that wait for a fill that another request began.
 const WAITERS: &str = "proxima_edge_fill_waiters";
-
-/// Starts `count` viewers of one path. Their connections stay open until the answers are there.
-fn crowd(edge: &Edge, count: usize, path: &'static str) -> Vec<tokio::task::JoinHandle<Response>> {
-    let edge = edge.http;
-    (0..count).map(|_| tokio::spawn(async move { proxima_tests::get(edge, path).await })).collect()
-}
-
-async fn answers(crowd: Vec<tokio::task::JoinHandle<Response>>) -> Vec<Response> {
-    join_all(crowd).await.into_iter().map(|joined| joined.expect("a viewer gets an answer")).collect()
-}
-
-/// An origin that answers after passing `gate`.
-async fn gated(gate: &Gate, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Origin {
-    let (gate, reply) = (gate.clone(), std::sync::Arc::new(reply));
-    Origin::start(move |exchange: Exchange| {
-        let (gate, reply) = (gate.clone(), reply());
-        async move {
-            gate.pass().await;
-            exchange.reply(reply).await
-        }
-    })
-    .await
-}
 
 fn forwarding_all(origin: &Origin) -> EdgeConfig {
     let mut edge_config = config::site(origin.address);
@@ -42,14 +18,14 @@ fn forwarding_all(origin: &Origin) -> EdgeConfig {
 #[tokio::test]
 async fn a_thousand_viewers_of_one_cold_key_make_one_origin_request() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::fresh("the one answer")).await;
+    let origin = Origin::gated(&gate, |_| Reply::fresh("the one answer")).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
 
-    let crowd = crowd(&edge, 1000, "/cold");
+    let crowd = Crowd::asks(edge.http, 1000, "/cold");
     edge.metric_reaches(WAITERS, |waiters| waiters == 999.0).await;
     gate.open();
 
-    let answers = answers(crowd).await;
+    let answers = crowd.answers().await;
     let misses = answers.iter().filter(|answer| answer.x_cache() == "Miss from proxima").count();
     assert!(answers.iter().all(|answer| answer.status() == 200 && answer.text() == "the one answer"));
     assert_eq!((misses, origin.requests()), (1, 1));
@@ -60,14 +36,14 @@ async fn a_thousand_viewers_of_one_cold_key_make_one_origin_request() {
 #[tokio::test]
 async fn different_keys_do_not_wait_for_one_another() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::fresh("answer")).await;
+    let origin = Origin::gated(&gate, |_| Reply::fresh("answer")).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
 
-    let one = crowd(&edge, 1, "/one?x=1");
-    let two = crowd(&edge, 1, "/one?x=2");
+    let one = Crowd::asks(edge.http, 1, "/one?x=1");
+    let two = Crowd::asks(edge.http, 1, "/one?x=2");
     gate.arrived(2).await;
     gate.open();
-    for answer in answers(one).await.into_iter().chain(answers(two).await) {
+    for answer in one.answers().await.into_iter().chain(two.answers().await) {
         answer.expect("Miss", "answer");
     }
 }
@@ -91,7 +67,7 @@ async fn waiters_for_an_uncacheable_response_are_served_concurrently() {
     .await;
     let edge = Edge::serve(&config::site(origin.address)).await;
 
-    let crowd = crowd(&edge, WAITING + 1, "/uncacheable");
+    let crowd = Crowd::asks(edge.http, WAITING + 1, "/uncacheable");
     edge.metric_reaches(WAITERS, |waiters| waiters == WAITING as f64).await;
     first.arrived(1).await;
     assert_eq!(origin.requests(), 1);
@@ -99,7 +75,7 @@ async fn waiters_for_an_uncacheable_response_are_served_concurrently() {
     // None of the others is answered before all of them have arrived: serial fetches would stop here.
     others.arrived(WAITING).await;
     others.open();
-    for answer in answers(crowd).await {
+    for answer in crowd.answers().await {
         answer.expect("Miss", "private");
     }
     assert_eq!(origin.requests(), WAITING + 1);
@@ -108,15 +84,15 @@ async fn waiters_for_an_uncacheable_response_are_served_concurrently() {
 #[tokio::test]
 async fn after_an_uncacheable_response_requests_for_its_key_do_not_wait() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::ok("private").field("Cache-Control", "private, max-age=60")).await;
+    let origin = Origin::gated(&gate, |_| Reply::ok("private").field("Cache-Control", "private, max-age=60")).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     gate.admit(1);
     edge.get("/private").await.expect("Miss", "private");
 
-    let crowd = crowd(&edge, 2, "/private");
+    let crowd = Crowd::asks(edge.http, 2, "/private");
     gate.arrived(3).await;
     gate.open();
-    for answer in answers(crowd).await {
+    for answer in crowd.answers().await {
         answer.expect("Miss", "private");
     }
 }
@@ -124,14 +100,9 @@ async fn after_an_uncacheable_response_requests_for_its_key_do_not_wait() {
 #[tokio::test]
 async fn followers_of_the_same_variant_stay_and_others_share_one_request_of_their_own() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |exchange: Exchange| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            let language = exchange.head.field("x-language").unwrap_or("none").to_owned();
-            exchange.reply(Reply::fresh(language).field("Vary", "X-Language")).await
-        }
+    let origin = Origin::gated(&gate, |head| {
+        let language = head.field("x-language").unwrap_or("none").to_owned();
+        Reply::fresh(language).field("Vary", "X-Language")
     })
     .await;
     let edge = Edge::serve(&forwarding_all(&origin)).await;
@@ -165,19 +136,19 @@ async fn followers_of_the_same_variant_stay_and_others_share_one_request_of_thei
 #[tokio::test]
 async fn when_the_leader_leaves_the_others_are_served_and_the_object_is_stored() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::fresh("kept")).await;
+    let origin = Origin::gated(&gate, |_| Reply::fresh("kept")).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
 
     let mut leader = Viewer::connect(edge.http).await;
     leader.send_get("/kept", "").await;
     gate.arrived(1).await;
-    let followers = crowd(&edge, 3, "/kept");
+    let followers = Crowd::asks(edge.http, 3, "/kept");
     edge.metric_reaches(WAITERS, |waiters| waiters == 3.0).await;
     drop(leader);
     edge.log_line("the leader is logged as aborted", |line| line["aborted"] == true).await;
     gate.open();
 
-    for answer in answers(followers).await {
+    for answer in followers.answers().await {
         assert_eq!((answer.status(), &*answer.text()), (200, "kept"));
     }
     edge.get("/kept").await.expect("Hit", "kept");
@@ -187,7 +158,7 @@ async fn when_the_leader_leaves_the_others_are_served_and_the_object_is_stored()
 #[tokio::test]
 async fn when_all_viewers_leave_a_short_rest_is_fetched_and_stored() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::fresh(vec![b'x'; 100_000])).await;
+    let origin = Origin::gated(&gate, |_| Reply::fresh(vec![b'x'; 100_000])).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     let mut only = Viewer::connect(edge.http).await;
     only.send_get("/short", "").await;
@@ -231,18 +202,18 @@ async fn when_all_viewers_leave_a_long_rest_is_not_fetched() {
 #[tokio::test]
 async fn a_head_request_for_what_is_not_stored_goes_as_head_and_leads_nobody() {
     let gate = Gate::closed();
-    let origin = gated(&gate, || Reply::fresh("body")).await;
+    let origin = Origin::gated(&gate, |_| Reply::fresh("body")).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     let http = edge.http;
 
     let head = tokio::spawn(async move { request(http, "HEAD", "/page", "").await });
     gate.arrived(1).await;
-    let get = crowd(&edge, 1, "/page");
+    let get = Crowd::asks(edge.http, 1, "/page");
     gate.arrived(2).await;
     gate.open();
     let head = head.await.unwrap();
     assert_eq!((head.status(), head.head.field("content-length")), (200, Some("4")));
-    answers(get).await[0].expect("Miss", "body");
+    get.answers().await[0].expect("Miss", "body");
     assert_eq!(origin.heads().iter().map(|head| head.method().to_owned()).collect::<Vec<_>>(), ["HEAD", "GET"]);
 
     let stored = request(http, "HEAD", "/page", "").await;
@@ -254,7 +225,7 @@ async fn a_head_request_for_what_is_not_stored_goes_as_head_and_leads_nobody() {
 async fn requests_with_credentials_outside_the_key_never_wait() {
     for credentials in ["Cookie: session=1\r\n", "Authorization: Basic YTpi\r\n"] {
         let gate = Gate::closed();
-        let origin = gated(&gate, || Reply::fresh("mine")).await;
+        let origin = Origin::gated(&gate, |_| Reply::fresh("mine")).await;
         let edge = Edge::serve(&forwarding_all(&origin)).await;
         let http = edge.http;
         let ask = || tokio::spawn(async move { get_with(http, "/account", credentials).await });
@@ -282,10 +253,10 @@ async fn waiters_share_the_failure_of_the_origin() {
     })
     .await;
     let edge = Edge::serve(&config::site(origin.address)).await;
-    let crowd = crowd(&edge, 10, "/broken");
+    let crowd = Crowd::asks(edge.http, 10, "/broken");
     edge.metric_reaches(WAITERS, |waiters| waiters == 9.0).await;
     gate.open();
-    for answer in answers(crowd).await {
+    for answer in crowd.answers().await {
         assert_eq!((answer.status(), answer.reason()), (502, "OriginCommError"));
     }
     assert_eq!(origin.requests(), 1);

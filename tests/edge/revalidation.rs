@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures::future::join_all;
 use proxima_edge_core::edge_config::{AllowedMethods, EdgeConfig, Selection};
-use proxima_tests::viewer::{get_with, request};
-use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, get, wait_until};
+use proxima_tests::viewer::{Crowd, get_with, request};
+use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
 /// Has expired when it arrives, and can be revalidated.
 const EXPIRED: &str = "max-age=60";
@@ -92,28 +91,22 @@ async fn a_whole_response_replaces_what_has_expired() {
 #[tokio::test]
 async fn many_viewers_of_what_has_expired_make_one_revalidation() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |exchange: Exchange| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            match exchange.head.field("if-none-match") {
-                Some(_) => exchange.reply(Reply::status(304, "").field("Cache-Control", "max-age=600")).await,
-                None => exchange.reply(tagged("the body", "\"a\"")).await,
-            }
-        }
+    let origin = Origin::gated(&gate, |head| match head.field("if-none-match") {
+        Some(_) => Reply::status(304, "").field("Cache-Control", "max-age=600"),
+        None => tagged("the body", "\"a\""),
     })
     .await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     gate.admit(1);
     edge.get("/a").await.expect("Miss", "the body");
 
-    let http = edge.http;
-    let crowd: Vec<_> = (0..50).map(|_| tokio::spawn(async move { get(http, "/a").await })).collect();
+    let crowd = Crowd::asks(edge.http, 50, "/a");
     edge.metric_reaches("proxima_edge_fill_waiters", |waiters| waiters == 49.0).await;
     gate.open();
-    let answers = join_all(crowd).await.into_iter().map(|joined| joined.unwrap());
-    let words: Vec<String> = answers
+    let words: Vec<String> = crowd
+        .answers()
+        .await
+        .iter()
         .map(|answer| {
             assert_eq!(answer.text(), "the body");
             answer.x_cache().to_owned()
@@ -126,28 +119,20 @@ async fn many_viewers_of_what_has_expired_make_one_revalidation() {
 #[tokio::test]
 async fn no_cache_is_asked_about_by_every_viewer_for_himself() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |exchange: Exchange| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            match exchange.head.field("if-none-match") {
-                Some(_) => exchange.reply(Reply::status(304, "")).await,
-                None => exchange.reply(Reply::ok("a").field("Cache-Control", "no-cache").field("ETag", "\"a\"")).await,
-            }
-        }
+    let origin = Origin::gated(&gate, |head| match head.field("if-none-match") {
+        Some(_) => Reply::status(304, ""),
+        None => Reply::ok("a").field("Cache-Control", "no-cache").field("ETag", "\"a\""),
     })
     .await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     gate.admit(1);
     edge.get("/a").await.expect("Miss", "a");
-    let http = edge.http;
-    let both: Vec<_> = (0..2).map(|_| tokio::spawn(async move { get(http, "/a").await })).collect();
+    let both = Crowd::asks(edge.http, 2, "/a");
     // Neither is answered before both have asked: one that waited for the other would stop here.
     gate.arrived(3).await;
     gate.open();
-    for answer in join_all(both).await {
-        answer.unwrap().expect("RefreshHit", "a");
+    for answer in both.answers().await {
+        answer.expect("RefreshHit", "a");
     }
 }
 

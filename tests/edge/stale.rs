@@ -180,16 +180,10 @@ async fn cloudfront_policies_keep_errors_for_a_moment_and_origin_controlled_does
 async fn who_follows_a_refresh_that_a_request_for_a_part_began_gets_the_whole() {
     let body: Arc<[u8]> = (0..3_u32 << 20).map(|index| (index >> 12) as u8).collect();
     let (gate, whole) = (Gate::closed(), Arc::clone(&body));
-    let held = gate.clone();
-    let origin = Origin::start(move |exchange: Exchange| {
-        let (gate, whole) = (held.clone(), Arc::clone(&whole));
-        async move {
-            let known = exchange.head.field("if-none-match").is_some();
-            gate.pass().await;
-            let reply = if known { Reply::status(304, "") } else { Reply::ok(whole.to_vec()).field("Age", "100") };
-            let reply = reply.field("Cache-Control", "max-age=60, stale-while-revalidate=600").field("ETag", "\"a\"");
-            exchange.reply(reply).await
-        }
+    let origin = Origin::gated(&gate, move |head| {
+        let known = head.field("if-none-match").is_some();
+        let reply = if known { Reply::status(304, "") } else { Reply::ok(whole.to_vec()).field("Age", "100") };
+        reply.field("Cache-Control", "max-age=60, stale-while-revalidate=600").field("ETag", "\"a\"")
     })
     .await;
     let mut site = config::site(origin.address);

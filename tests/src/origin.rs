@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::gate::Gate;
 use crate::http1::{Body, Head, Wire};
 
 type Handler = dyn Fn(Exchange) -> Pin<Box<dyn Future<Output = Option<Exchange>> + Send>> + Send + Sync;
@@ -49,6 +50,19 @@ impl Origin {
         Self::start(move |exchange: Exchange| {
             let reply = answer(&exchange.head);
             async move { exchange.reply(reply).await }
+        })
+        .await
+    }
+
+    /// The same, but only after it has passed `gate`.
+    pub async fn gated(gate: &Gate, answer: impl Fn(&Head) -> Reply + Send + Sync + 'static) -> Self {
+        let (gate, answer) = (gate.clone(), Arc::new(answer));
+        Self::start(move |exchange: Exchange| {
+            let (gate, reply) = (gate.clone(), answer(&exchange.head));
+            async move {
+                gate.pass().await;
+                exchange.reply(reply).await
+            }
         })
         .await
     }

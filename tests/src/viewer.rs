@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use futures::future::join_all;
+use tokio::task::JoinHandle;
+
 use crate::http1::{Body, Head, Wire};
 
 /// One viewer's connection.
@@ -96,6 +99,21 @@ pub async fn get_with(edge: SocketAddr, path: &str, fields: &str) -> Response {
     let mut viewer = Viewer::connect(edge).await;
     viewer.send_get(path, fields).await;
     viewer.response("GET").await
+}
+
+/// GETs of one path at the same time, each on a connection of its own that stays open until the answer is there.
+pub struct Crowd(Vec<JoinHandle<Response>>);
+
+impl Crowd {
+    /// Starts this many viewers.
+    pub fn asks(edge: SocketAddr, count: usize, path: &'static str) -> Self {
+        Self((0..count).map(|_| tokio::spawn(get(edge, path))).collect())
+    }
+
+    /// What they got.
+    pub async fn answers(self) -> Vec<Response> {
+        join_all(self.0).await.into_iter().map(|joined| joined.expect("a viewer gets an answer")).collect()
+    }
 }
 
 /// Any request without a body, on a connection of its own.

@@ -78,7 +78,7 @@ pub fn fetched(response: &OriginResponse, route: &Route, answer: Answer<'_>) -> 
 pub fn not_modified(response: &mut Response<()>) {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
-    for name in &BODY_FIELDS {
+    for name in OF_BYTES.iter().chain(&[CONTENT_TYPE, CONTENT_LANGUAGE]) {
         headers.remove(name);
     }
     if headers.contains_key(ETAG) {
@@ -129,12 +129,11 @@ pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     response
 }
 
-/// Fields that describe a body, which a 304 does not have. Content-Location names the representation and stays.
-const BODY_FIELDS: [HeaderName; 9] = [
+/// Fields that say what the bytes of a body are. A message without these bytes neither has nor changes them.
+/// Content-Location names the representation and is none of them.
+pub(crate) const OF_BYTES: [HeaderName; 7] = [
     CONTENT_LENGTH,
-    CONTENT_TYPE,
     CONTENT_ENCODING,
-    CONTENT_LANGUAGE,
     CONTENT_RANGE,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),

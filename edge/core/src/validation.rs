@@ -1,8 +1,7 @@
 //! Revalidation (RFC 9111 § 4.3): what to ask the origin about a stored response, and what its answer makes of it.
 
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, SET_COOKIE,
+    CONTENT_ENCODING, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
 };
 use http::{HeaderValue, StatusCode};
 
@@ -105,7 +104,10 @@ impl Route {
         let cookies = self.behavior.cache_policy.set_cookie == SetCookiePolicy::Store;
         let mut replaced: Option<&HeaderName> = None;
         for (name, value) in &response.headers {
-            if FIXED.contains(name) || (*name == SET_COOKIE && !cookies) {
+            // A head without a body cannot change what the stored bytes are (RFC 9111 § 3.2: "necessary to ensure
+            // integrity of the stored response"), nor the tag, by which the origin has just recognised them.
+            let fixed = respond::OF_BYTES.contains(name) || *name == ETAG;
+            if fixed || (*name == SET_COOKIE && !cookies) {
                 continue;
             }
             // Values of one name come one after another.
@@ -130,19 +132,6 @@ impl Route {
 fn has_too_many_fields(kept: &StoredResponse) -> bool {
     kept.headers.len() > limits::ORIGIN_HEADERS + limits::ADDED_HEADERS
 }
-
-/// Fields that say what the stored bytes are. A head without a body cannot change them (RFC 9111 § 3.2: "necessary to
-/// ensure integrity of the stored response"), nor the tag, by which the origin has just recognised them.
-const FIXED: [HeaderName; 8] = [
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("digest"),
-    ETAG,
-];
 
 /// Whether the 304 is about what is stored. A tag that differs means another representation (RFC 9111 § 4.3.4), unless
 /// the tag was all that the origin was asked by: then it has recognised it, whatever it answers with.

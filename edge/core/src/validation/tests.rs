@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, VIA};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VIA};
 
 use super::*;
 use crate::edge_config::CachePolicyConfig;
