@@ -189,15 +189,23 @@ fn edited(mut stream: Vec<u8>, edits: Vec<Edit>) -> Vec<u8> {
     stream
 }
 
-/// How many requests are complete in a stream, followed byte by byte.
+/// How many requests are complete in a stream, followed byte by byte, until one of HTTP/1.0 ends the connection (RFC 9112
+/// § 9.3).
 fn complete_requests(stream: &[u8]) -> usize {
-    let (mut framing, mut complete, mut before) = (Framing::new(), 0, Position::Between);
-    for byte in stream {
+    let (mut framing, mut complete, mut before, mut start) = (Framing::new(), 0, Position::Between, 0);
+    for (index, byte) in stream.iter().enumerate() {
         if framing.follow(&[*byte]).is_err() {
             break;
         }
         let now = framing.position();
-        complete += usize::from(before != Position::Between && now == Position::Between);
+        if before != Position::Between && now == Position::Between {
+            complete += 1;
+            let request = stream[start..].trim_ascii_start();
+            if request.split(|&byte| byte == b'\r').next().is_some_and(|line| line.ends_with(b" HTTP/1.0")) {
+                break;
+            }
+            start = index + 1;
+        }
         before = now;
     }
     complete
