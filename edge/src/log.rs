@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use proxima_edge_core::access_log::AccessRecord;
 use proxima_edge_core::limits;
 use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::request::ConnectionFacts;
 
-use crate::edge::Worker;
+use crate::edge::{RequestId, Worker};
 use crate::metrics::Metrics;
 
 /// Messages of the edge itself go to standard error, so that standard output has only lines for machines.
@@ -117,8 +117,8 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 pub struct Record {
     /// The line. Its texts are empty while the access log is off; set more of them only if [`Record::is_logged`].
     pub fields: AccessRecord,
-    /// Value of `X-Proxima-Request-Id`.
-    pub request_id: HeaderValue,
+    /// Name of the request.
+    pub request_id: RequestId,
     worker: Rc<Worker>,
     began: Duration,
 }
@@ -203,7 +203,7 @@ impl Drop for Record {
         edge.metrics.request_done(&self.fields);
         if edge.log.is_on() {
             let mut fields = self.fields.clone();
-            fields.request_id = self.request_id.to_str().unwrap_or_default().to_owned();
+            fields.request_id = self.request_id.as_str().to_owned();
             edge.log.write(fields);
         }
     }

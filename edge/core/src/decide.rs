@@ -44,10 +44,7 @@ impl Route {
             return Err(Reason::MethodNotCached);
         }
         // Who asks for what is stored or nothing must not be passed through.
-        if only_if_cached(request) {
-            return Ok(());
-        }
-        if self.behavior.cache_policy.is_disabled() {
+        if self.behavior.cache_policy.is_disabled() && !only_if_cached(request) {
             return Err(Reason::CachingDisabled);
         }
         Ok(())

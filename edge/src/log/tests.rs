@@ -79,7 +79,7 @@ async fn record_reports_itself_when_it_is_dropped() {
     let lines = Lines::default();
     let worker = worker(Some(Box::new(lines.clone())));
     let mut record = begin(&worker);
-    let id = record.request_id.clone();
+    let id = record.request_id;
     worker.edge.clock.advance(Duration::from_millis(250));
     record.fields.status = Some(StatusCode::OK);
     record.fields.reason = Reason::Miss;
@@ -88,8 +88,7 @@ async fn record_reports_itself_when_it_is_dropped() {
     worker.edge.log.flush(PATIENCE);
     let text = serde_json::to_string(&lines.all()).unwrap();
     assert_eq!(lines.all().len(), 1);
-    for word in ["shop.example.com", "/path", "query=1", "a test", "192.0.2.1", "Miss", "zone-a", id.to_str().unwrap()]
-    {
+    for word in ["shop.example.com", "/path", "query=1", "a test", "192.0.2.1", "Miss", "zone-a", id.as_str()] {
         assert!(text.contains(word), "{word} in {text}");
     }
     let metrics = worker.edge.metrics.to_text();

@@ -11,12 +11,10 @@ const CODING_NAME: usize = super::TRANSFER_ENCODING.len();
 
 /// Length of a plain request line of HTTP/1.1 at the beginning of `bytes`, its line end included.
 pub(super) fn request_line(bytes: &[u8]) -> Option<usize> {
+    let method = token(bytes, b' ')?;
     let end = memchr(b'\n', bytes)?;
-    let line = bytes[..end].strip_suffix(b" HTTP/1.1\r")?;
-    let method = memchr(b' ', line)?;
-    let target = &line[method + 1..];
-    let plain = method > 0 && !target.is_empty() && all(&line[..method], is_in_token) && all(target, is_in_target);
-    plain.then_some(end + 1)
+    let target = bytes.get(method + 1..end)?.strip_suffix(b" HTTP/1.1\r")?;
+    (!target.is_empty() && all(target, is_in_target)).then_some(end + 1)
 }
 
 /// Length of the plain fields at the beginning of `bytes`, their line ends included.
@@ -29,17 +27,21 @@ pub(super) fn fields(bytes: &[u8]) -> Option<usize> {
 }
 
 fn field(bytes: &[u8]) -> Option<usize> {
-    let end = memchr(b'\n', bytes)?;
-    let line = bytes[..end].strip_suffix(b"\r")?;
-    let colon = memchr(b':', line)?;
-    let (name, value) = line.split_at(colon);
+    let (name, rest) = bytes.split_at(token(bytes, b':')?);
     let framing = match name.len() {
-        0 => true,
         LENGTH_NAME => name.eq_ignore_ascii_case(super::CONTENT_LENGTH),
         CODING_NAME => name.eq_ignore_ascii_case(super::TRANSFER_ENCODING),
         _ => false,
     };
-    (!framing && all(name, is_in_token) && all(value, is_in_value)).then_some(end + 1)
+    let end = memchr(b'\n', rest)?;
+    let value = rest[..end].strip_suffix(b"\r")?;
+    (!framing && all(value, is_in_value)).then_some(name.len() + end + 1)
+}
+
+/// Length of the token at the beginning of `bytes`, if `end` is what ends it.
+fn token(bytes: &[u8], end: u8) -> Option<usize> {
+    let length = bytes.iter().position(|&byte| !is_in_token(byte))?;
+    (length > 0 && bytes[length] == end).then_some(length)
 }
 
 /// Without an early end, so that the compiler can look at many bytes at a time.
