@@ -224,7 +224,7 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
     let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
     let key = wish.own_key(&outgoing);
     // CloudFront: after an error, the origin is asked again when the error caching minimum is over.
-    if worker.edge.fills.failed.contains(&key)
+    if worker.edge.fills.failed.contains(&key, worker.edge.clock.uptime())
         && let Some(source) = wish.stand_in(&worker.edge)
     {
         return source;
@@ -250,7 +250,7 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
                 None => continue,
             }
         }
-        if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key) {
+        if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key, edge.clock.uptime()) {
             return pass(worker, wish, Reason::HitForMiss).await;
         }
         let reader = match Fills::join(edge, &key, wish.place) {
@@ -363,7 +363,7 @@ pub fn refresh(worker: &Rc<Worker>, wish: &Wish<'_>) {
     }
     let outgoing = Rc::new(outgoing);
     let key = wish.own_key(&outgoing);
-    if edge.fills.failed.contains(&key) {
+    if edge.fills.failed.contains(&key, edge.clock.uptime()) {
         return;
     }
     let Ok(place) = Arc::clone(&edge.fills.refreshes).try_acquire_owned() else { return };
