@@ -46,9 +46,8 @@ fn every_case_that_the_core_decides_holds_on_the_core() {
 
 /// Whether no step of the case depends on how a body is framed, how a connection ends, or what a shell remembers.
 fn is_for_the_core(case: &Case) -> bool {
-    // Which origins failed a moment ago is remembered by fills.
-    let remembered = case.id == "failed-origin-is-left-alone-for-ten-seconds";
-    !remembered
+    // What fills remember of a key is no matter of one decision.
+    case.area != "fills"
         && case.steps.iter().all(|step| match step {
             Step::Exchange(exchange) => match &exchange.origin {
                 Some(OriginAnswer::Reply(reply)) => reply.framing == Framing::Length,
