@@ -38,16 +38,16 @@ use crate::origin::{Fetched, OriginError, RequestBody};
 use crate::server::interim::Interim;
 use crate::store::Found;
 
-mod near;
 mod passed;
 mod progress;
+mod ranges;
 mod recent_keys;
 mod task;
 mod variants;
 
-pub use near::join_near;
 pub use passed::{Asked, head, passed};
 pub use progress::{FillHead, FillReader, ReadError};
+pub use ranges::ranges;
 
 use progress::{Head, Progress, Standing};
 use recent_keys::RecentKeys;
@@ -113,6 +113,11 @@ impl Fills {
     }
 
     fn join(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>) -> Joined {
+        Self::join_since(edge, key, place, edge.invalidations.generation())
+    }
+
+    /// For whom already has an answer, to a request that was made at this count of invalidations.
+    fn join_since(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>, generation: u64) -> Joined {
         let mut shard = edge.fills.shard(key);
         // An entry outlives its fill for a moment; whoever comes then reads what is complete. One that began before an
         // invalidation of what is asked for goes on for those who came before it, unlisted.
@@ -126,7 +131,7 @@ impl Fills {
         if shard.len() >= limits::FILLS / SHARDS {
             return Joined::Full;
         }
-        let permit = Permit::new(edge, key);
+        let permit = Permit::new(edge, key, generation);
         shard.insert(key.clone(), Arc::clone(&permit.progress));
         Joined::Lead(permit)
     }
@@ -148,9 +153,9 @@ struct Permit {
 
 impl Permit {
     /// A fill that nobody can join, unless it is listed.
-    fn new(edge: &Arc<Edge>, key: &CacheKey) -> Self {
+    fn new(edge: &Arc<Edge>, key: &CacheKey, generation: u64) -> Self {
         edge.metrics.fills.inc();
-        let progress = Arc::new(Progress::new(&edge.metrics, edge.invalidations.generation()));
+        let progress = Arc::new(Progress::new(&edge.metrics, generation));
         Self { edge: Arc::clone(edge), key: key.clone(), progress }
     }
 
@@ -245,7 +250,8 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
     for _ in 0..ROUNDS {
         // Where the origin wants to be asked for every request, nobody waits for another's answer.
         if wish.kept.as_ref().is_some_and(|kept| !wish.route.may_collapse(&kept.head)) {
-            match lead(worker, wish, outgoing, Permit::new(edge, &key)).await {
+            let permit = Permit::new(edge, &key, edge.invalidations.generation());
+            match lead(worker, wish, outgoing, permit).await {
                 Some(source) => return source,
                 None => continue,
             }

@@ -26,6 +26,15 @@ pub struct Invalidations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(usize);
 
+/// What an invalidation found and left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalidated {
+    /// Generation of the place before; larger than this one's where another came in between.
+    pub before: u64,
+    /// This one's.
+    pub generation: u64,
+}
+
 impl Invalidations {
     /// How many there have been. Read it before a request goes to the origin.
     pub fn generation(&self) -> u64 {
@@ -39,12 +48,13 @@ impl Invalidations {
     }
 
     /// From now on, what was fetched of this resource before is not used.
-    pub fn invalidate(&self, Place(place): Place) {
+    pub fn invalidate(&self, Place(place): Place) -> Invalidated {
         let generation = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
         let places = self
             .places
             .get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(limits::INVALIDATION_SLOTS).collect());
-        places[place].fetch_max(generation, Ordering::AcqRel);
+        let before = places[place].fetch_max(generation, Ordering::AcqRel);
+        Invalidated { before, generation }
     }
 
     /// Whether what was fetched at this generation has been invalidated since.

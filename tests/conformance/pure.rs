@@ -22,7 +22,7 @@ use proxima_edge_core::range::{Segment, unsatisfied};
 use proxima_edge_core::request::{ConnectionFacts, Refusal, Scheme, ViewerRequest};
 use proxima_edge_core::respond::{self, Answer, Identity};
 use proxima_edge_core::route::Route;
-use proxima_edge_core::storable::{OriginResponse, end_to_end};
+use proxima_edge_core::storable::{self, OriginResponse, end_to_end};
 use proxima_edge_core::timestamp::Timestamp;
 use proxima_edge_core::validation::{self, Confirmed, HeadVerdict};
 use proxima_tests::{Body, Head, config};
@@ -278,6 +278,9 @@ impl Core {
                 }
                 Some((HeadVerdict::Untouched, _)) | None => {}
             }
+        }
+        if reason == Reason::RangeRequest && storable::is_whole(&fetched.head) {
+            return Ok(self.keep(route, request, fetched, reason));
         }
         if route.stores_for_get(request, &fetched.head) {
             let get = ViewerRequest { method: Method::GET, has_body: false, ..request.clone() };

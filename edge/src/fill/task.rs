@@ -69,6 +69,11 @@ impl Fill {
         }
     }
 
+    /// Of a response that is at hand already: the epoch before it was asked for.
+    pub(super) fn asked_at(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
     /// Fetches, and leaves the outcome in the permit's progress. The permit is dropped at the end whatever happens.
     pub(super) async fn run(mut self, permit: Permit) {
         let edge = Arc::clone(&self.worker.edge);
