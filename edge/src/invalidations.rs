@@ -90,4 +90,39 @@ mod tests {
         let table = Invalidations::default();
         assert!(!table.covers(0, || unreachable!("nothing was invalidated")));
     }
+
+    #[test]
+    fn any_number_of_invalidations_takes_the_same_room_and_none_is_forgotten() {
+        let table = Invalidations::default();
+        let before = table.generation();
+        for number in 0..3 * limits::INVALIDATION_SLOTS {
+            table.invalidate(Place(number % limits::INVALIDATION_SLOTS));
+        }
+        assert_eq!(table.places.get().unwrap().len(), limits::INVALIDATION_SLOTS);
+        let places = || (0..limits::INVALIDATION_SLOTS).map(Place);
+        assert!(places().all(|place| table.covers(before, || place)));
+        assert!(places().all(|place| !table.covers(table.generation(), || place)));
+    }
+
+    #[test]
+    fn resources_seldom_share_a_place() {
+        let table = Invalidations::default();
+        let (route, request) = crate::fixture::route(|_| {});
+        let place = |number: u32| {
+            let mut request = request.clone();
+            request.uri = format!("/items/{number}").parse().unwrap();
+            table.place(&route.resource(&request)).0
+        };
+        let places: std::collections::BTreeSet<_> = (0..1_000).map(place).collect();
+        assert!(places.len() > 980, "{} places for a thousand resources", places.len());
+        assert!(places.iter().all(|&place| place < limits::INVALIDATION_SLOTS));
+    }
+
+    #[test]
+    fn an_invalidation_tells_what_came_before_it_at_its_place() {
+        let table = Invalidations::default();
+        assert_eq!(table.invalidate(Place(7)), Invalidated { before: 0, generation: 1 });
+        assert_eq!(table.invalidate(Place(8)), Invalidated { before: 0, generation: 2 });
+        assert_eq!(table.invalidate(Place(7)), Invalidated { before: 1, generation: 3 });
+    }
 }

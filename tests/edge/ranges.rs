@@ -133,29 +133,14 @@ async fn when_the_viewer_leaves_before_its_range_has_come_a_short_rest_is_stored
 /// The class of attacks known as RangeAmp: a byte of a large object does not fetch all of it.
 #[tokio::test]
 async fn when_the_viewer_has_its_range_a_long_rest_is_not_fetched() {
-    let (more, left) = (Gate::closed(), Gate::closed());
-    let gates = (more.clone(), left.clone());
-    let origin = Origin::start(move |mut exchange: Exchange| {
-        let (more, left) = gates.clone();
-        async move {
-            // Short of a quarter of the cache, so that it would be stored, and more than 8 MiB short of its end.
-            exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 12582912\r\n\r\n").await;
-            exchange.write(vec![b'x'; MIB]).await;
-            more.pass().await;
-            exchange.write(vec![b'x'; MIB]).await;
-            let done = exchange.abandoned().await;
-            left.pass().await;
-            done
-        }
-    })
-    .await;
+    // Short of a quarter of the cache, so that it would be stored, and more than 8 MiB short of its end.
+    let rest = Gate::closed();
+    let origin = ignoring(12 * MIB, MIB, &open(), &rest).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     let answer = get_with(edge.http, "/film", "Range: bytes=0-0\r\n").await;
     assert_eq!((answer.status(), answer.head.field("content-range")), (206, Some("bytes 0-0/12582912")));
     edge.log_line("the viewer is done", |line| line["reason"] == "RangeRequest").await;
-    more.open();
-    left.arrived(1).await;
-    left.open();
+    rest.open();
     edge.metric_reaches("proxima_edge_fills", |fills| fills == 0.0).await;
     assert_eq!(edge.metrics().await.sum("proxima_edge_stored_total"), 0.0);
 }

@@ -1,19 +1,10 @@
-use std::path::Path;
-
 use futures::FutureExt;
-use proxima_edge_core::timestamp::Timestamp;
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::clock::Clock;
-use crate::plan_source::PlanSource;
-use crate::process::edge_for_tests;
+use crate::fixture::edge;
 
-fn edge() -> Arc<Edge> {
-    let (clock, metrics) = (Clock::manual(Timestamp::from_millis(1_000)), Arc::new(Metrics::new()));
-    let plans = PlanSource::open(Path::new("/nonexistent"), Path::new("/nonexistent"), clock.clone(), metrics.clone());
-    Arc::new(edge_for_tests(plans, clock, metrics))
-}
+mod refreshes;
 
 fn key(text: &str) -> CacheKey {
     CacheKey::from_bytes(text.as_bytes())
