@@ -1,6 +1,6 @@
 //! Ranges of what is not stored, from an origin that takes no notice of Range: its whole is a fill that others join.
 
-use proxima_tests::viewer::{get_with, request};
+use proxima_tests::viewer::{Viewer, get_with, request};
 use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
 const MIB: usize = 1 << 20;
@@ -66,32 +66,34 @@ async fn the_whole_that_comes_for_a_range_is_shared_by_all_who_ask_meanwhile() {
 }
 
 #[tokio::test]
-async fn who_asked_the_origin_at_the_same_moment_gets_its_own_whole() {
-    let (head, rest, body) = (Gate::closed(), Gate::closed(), bytes(1000));
-    let origin = ignoring(1000, 10, &head, &rest).await;
+async fn those_who_asked_the_origin_at_the_same_moment_share_the_first_whole_where_they_are_near() {
+    let (head, rest, length) = (Gate::closed(), Gate::closed(), 12 * MIB);
+    let (origin, body) = (ignoring(length, 1000, &head, &rest).await, bytes(length));
     let edge = Edge::serve(&config::site(origin.address)).await;
-    let http = edge.http;
-    let ask = || tokio::spawn(async move { get_with(http, "/film", "Range: bytes=20-29\r\n").await });
-    let both = [ask(), ask()];
-    head.arrived(2).await;
-    head.open();
-    // One of them is a fill when the other comes.
-    rest.arrived(2).await;
-    rest.open();
-    let mut statuses = Vec::new();
-    for asked in both {
-        let answer = asked.await.unwrap();
-        assert!(answer.body.complete && answer.x_cache() == "Miss from proxima");
-        match answer.status() {
-            206 => assert!(answer.body.bytes == body[20..30]),
-            _ => assert!(answer.body.bytes == body),
-        }
-        statuses.push(answer.status());
+    let mut viewers = Vec::new();
+    for (count, range) in (1..).zip(["900-1099", "0-9", "-10"]) {
+        let mut viewer = edge.viewer().await;
+        viewer.send_get("/film", &format!("Range: bytes={range}\r\n")).await;
+        head.arrived(count).await;
+        viewers.push(viewer);
     }
-    statuses.sort_unstable();
-    assert!(statuses == [200, 206] || statuses == [206, 206], "{statuses:?}");
-    assert_eq!(edge.get("/film").await.x_cache(), "Hit from proxima");
-    assert_eq!(origin.requests(), 2);
+    let [mut first, mut near, mut far] = <[Viewer; 3]>::try_from(viewers).ok().unwrap();
+    head.admit(1);
+    assert_eq!(first.head().await.status(), 206);
+    assert_eq!(first.wire.take(100).await, body[900..1000]);
+
+    head.open();
+    let answer = near.response("GET").await;
+    assert_eq!((answer.status(), answer.x_cache()), (206, "Hit from proxima"));
+    assert!(answer.body.bytes == body[..10]);
+    // The fill is far from there, so its own whole is as good.
+    let far_head = far.head().await;
+    assert_eq!((far_head.status(), far_head.field("x-cache")), (200, Some("Miss from proxima")));
+
+    rest.open();
+    assert!(far.wire.body(far_head.response_framing("GET")).await.bytes == body);
+    assert_eq!(first.wire.take(100).await, body[1000..1100]);
+    assert_eq!(origin.requests(), 3);
 }
 
 #[tokio::test]

@@ -28,11 +28,26 @@ pub async fn ranges(worker: &Rc<Worker>, wish: &Wish<'_>) -> Source {
     }
     let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
     let asked = Asked::begin(&worker.edge, wish.route, wish.request);
-    match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
-        Ok(fetched) if storable::is_whole(&fetched.head) => asked.share(worker, wish, fetched).await,
-        Ok(fetched) => Source::Origin(Box::new(fetched), wish.reason, NotStored::Bypassed),
-        Err(error) => asked.failed(error),
+    let fetched = match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
+        Ok(fetched) => fetched,
+        Err(error) => return asked.failed(error),
+    };
+    if !storable::is_whole(&fetched.head) {
+        return Source::Origin(Box::new(fetched), wish.reason, NotStored::Bypassed);
     }
+    // Of those who asked at the same moment the first makes the fill, and the whole need not come to the others too.
+    if has_begun(&worker.edge, wish)
+        && let Some(source) = join_near(worker, wish).await
+    {
+        return source;
+    }
+    asked.share(worker, wish, fetched).await
+}
+
+/// Whether there is a fill of what is wished for, and more is known of it than that it was asked for.
+fn has_begun(edge: &Edge, wish: &Wish<'_>) -> bool {
+    let outgoing = wish.route.origin_request(wish.request, Purpose::Fill);
+    in_progress(edge, &wish.own_key(&outgoing), wish.place).is_some_and(|reader| reader.shared_head().is_some())
 }
 
 /// Takes part in a fill in progress that has, or soon has, the ranges that are wished for.
