@@ -111,14 +111,15 @@ fn followers_of_one_fill_are_bounded_and_their_places_free_again() {
 fn a_fill_that_began_before_an_invalidation_takes_no_new_followers() {
     let edge = edge();
     let (route, request) = crate::fixture::route(|_| {});
-    let place = Some(edge.invalidations.place(&route.resource(&request)));
-    let Joined::Lead(old) = Fills::join(&edge, &key("page"), place) else { unreachable!("nobody else fills it") };
-    assert!(matches!(Fills::join(&edge, &key("page"), place), Joined::Follow(_)));
-    edge.invalidations.invalidate(place.unwrap());
-    let Joined::Lead(new) = Fills::join(&edge, &key("page"), place) else { unreachable!("the old one is out of date") };
+    let place = edge.invalidations.place(&route.resource(&request));
+    let join = || Fills::join(&edge, &key("page"), Some(place));
+    let Joined::Lead(old) = join() else { unreachable!("nobody else fills it") };
+    assert!(matches!(join(), Joined::Follow(_)));
+    edge.invalidations.invalidate(place);
+    let Joined::Lead(new) = join() else { unreachable!("the old one is out of date") };
     // The end of the old one takes nothing from the new one.
     drop(old);
-    assert!(matches!(Fills::join(&edge, &key("page"), place), Joined::Follow(_)));
+    assert!(matches!(join(), Joined::Follow(_)));
     drop(new);
 }
 
