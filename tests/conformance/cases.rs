@@ -30,6 +30,8 @@
 //! `!Name` (not there). A body of the origin is `step N`, N being the number of the exchange, unless it is given. Instead
 //! of a status the origin may say `disconnect` or `reset`; after the status, `chunked`, `close` or `truncated`. In
 //! values, `{now}`, `{now+60}` and `{now-60}` stand for the date at that moment.
+//!
+//! The area `fills` is about what fills remember from one request to the next; it is for the running edge alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -222,7 +222,8 @@ const POISONOUS: [HeaderName; 11] = [
     HeaderName::from_static("x-http-method-override"),
 ];
 
-fn is_condition_or_range(name: &HeaderName) -> bool {
+/// Whether a field makes a request one for this viewer's copy or part, and not for the whole.
+pub(crate) fn is_condition_or_range(name: &HeaderName) -> bool {
     *name == RANGE || name.as_str() == "request-range" || CONDITIONS.contains(name)
 }
 
