@@ -95,11 +95,17 @@ fn run_worker(
     others: Others,
 ) -> io::Result<()> {
     let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
+    let cut_off = edge.cut_off.clone();
     runtime.block_on(async {
         let origins = Origins::new(&edge);
         let worker = Rc::new(Worker { edge, origins });
-        serve(worker, Listener::new(listener)?).await;
-        others.end().await;
+        let listener = Listener::new(listener)?;
+        let serving = async {
+            serve(worker, listener).await;
+            others.end().await;
+        };
+        // What is still in progress when the time is up ends with the runtime, and notes that.
+        cut_off.run_until_cancelled(serving).await;
         Ok(())
     })
 }

@@ -8,6 +8,7 @@ mod control;
 mod hostile;
 mod interim;
 mod lifecycle;
+mod limits;
 mod origin_faults;
 mod origins;
 mod pass_through;
