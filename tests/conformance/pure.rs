@@ -49,7 +49,9 @@ fn is_for_the_core(case: &Case) -> bool {
     // What fills remember of a key is no matter of one decision.
     case.area != "fills"
         && case.steps.iter().all(|step| match step {
+            // Interim responses are written beside the answer.
             Step::Exchange(exchange) => match &exchange.origin {
+                _ if !exchange.interim.is_empty() || exchange.hinted.is_some() => false,
                 Some(OriginAnswer::Reply(reply)) => reply.framing == Framing::Length,
                 Some(OriginAnswer::Disconnect | OriginAnswer::Reset) | None => true,
             },

@@ -9,6 +9,7 @@ mod hostile;
 mod interim;
 mod invalidation;
 mod lifecycle;
+mod limits;
 mod origin_faults;
 mod origins;
 mod pass_through;

@@ -216,6 +216,8 @@ reasons! {
     UriTooLong => LimitExceeded, LimitExceeded, -, 414;
     /// Request line and headers are too long, or too many.
     HeadTooLarge => LimitExceeded, LimitExceeded, -, 494;
+    /// More HTTP/2 streams at once than the edge announced; the stream was refused.
+    TooManyStreams => LimitExceeded, LimitExceeded, -, 503;
     /// None of the bytes asked for are part of the resource.
     RangeNotSatisfiable => Error, InvalidRequestHeader, -, 416;
     /// The request has passed through here before, or through too many edges.
