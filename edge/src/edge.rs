@@ -80,10 +80,21 @@ pub fn identity(zone: &str, name: &str) -> Identity {
     Identity { zone: value(zone), via: value(&format!("1.1 {name} (proxima)")) }
 }
 
+/// Name of one request: 28 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId([u8; 28]);
+
+impl RequestId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+}
+
 /// Makes names for requests: unique in this process, and by a random part among all others.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    process: [u8; 16],
     next: AtomicU64,
 }
 
@@ -91,19 +102,29 @@ impl RequestIds {
     /// With a random part of this process.
     pub fn new() -> Self {
         // Each RandomState has fresh keys from the operating system: enough for a name, and no crate more.
-        Self { process: RandomState::new().build_hasher().finish(), next: AtomicU64::new(1) }
+        let random = RandomState::new().build_hasher().finish().to_be_bytes();
+        let mut process = [0; 16];
+        write_hex(&random, &mut process);
+        Self { process, next: AtomicU64::new(1) }
     }
 
-    /// The next name: 28 hexadecimal digits.
-    pub fn next(&self) -> HeaderValue {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0_u8; 28];
-        for (place, digit) in text.iter_mut().enumerate() {
-            let nibble = if place < 16 { self.process >> (60 - 4 * place) } else { number >> (44 - 4 * (place - 16)) };
-            *digit = DIGITS[(nibble & 15) as usize];
-        }
-        HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII")
+    /// The next name.
+    pub fn next(&self) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut digits = [0; 28];
+        let (process, count) = digits.split_at_mut(self.process.len());
+        process.copy_from_slice(&self.process);
+        // 48 bits: more than a process lives to see.
+        write_hex(&number[2..], count);
+        RequestId(digits)
+    }
+}
+
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -121,9 +142,9 @@ mod tests {
     fn request_ids_differ_and_count_up() {
         let ids = RequestIds::new();
         let (first, second) = (ids.next(), ids.next());
-        assert!(first.to_str().unwrap().ends_with("000000000001"), "{first:?}");
-        assert!(second.to_str().unwrap().ends_with("000000000002"), "{second:?}");
-        assert_eq!(first.len(), 28);
+        assert!(first.as_str().ends_with("000000000001"), "{first:?}");
+        assert!(second.as_str().ends_with("000000000002"), "{second:?}");
+        assert_eq!(first.as_str().len(), 28);
         assert_ne!(RequestIds::new().next(), first);
     }
 

@@ -42,16 +42,16 @@ pub async fn handle(
 ) -> Response<ReplyBody> {
     let (head, body) = incoming.into_parts();
     let record = Record::begin(&worker, &connection, &head);
-    let version = head.version;
-    let mut exchange = Exchange { worker, record, interim, unread: !body.is_end_stream() };
+    let (version, now) = (head.version, record.fields.at);
+    let mut exchange = Exchange { worker, record, now, interim, unread: !body.is_end_stream() };
     let mut response = match exchange.answer(&connection, head, body).await {
         Ok(response) => response,
         Err(refusal) => exchange.refuse(&refusal),
     };
     let Exchange { mut record, unread, .. } = exchange;
     record.fields.status = Some(response.status());
-    record.fields.time_to_first_byte = Some(record.elapsed());
     if record.is_logged() {
+        record.fields.time_to_first_byte = Some(record.elapsed());
         record.fields.content_type = text(response.headers().get(header::CONTENT_TYPE));
     }
     if version == Version::HTTP_2 {
@@ -67,7 +67,9 @@ pub async fn handle(
 /// One request on its way, and what is noted of it.
 struct Exchange {
     worker: Rc<Worker>,
-    record: Record,
+    record: Box<Record>,
+    /// The time of day: when the request came, and from then on when an origin had answered.
+    now: Timestamp,
     /// Where interim responses go.
     interim: Interim,
     /// A part of the request's body has not been read.
@@ -83,7 +85,6 @@ impl Exchange {
         body: Incoming,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let edge = Arc::clone(&self.worker.edge);
-        let now = edge.clock.now();
         let plan = edge.plans.current().ok_or_else(not_configured)?;
         let request = ViewerRequest::read(connection, head, !body.is_end_stream())?;
         let route = plan.route(&request)?;
@@ -93,7 +94,7 @@ impl Exchange {
             return Box::pin(self.pass(&route, &request, body, reason)).await;
         }
         let key = route.cache_key(&request);
-        let (found, varies, decision) = self.lookup(&route, &request, &key, now).await;
+        let (found, varies, decision) = self.lookup(&route, &request, &key).await;
         let kept = match (&decision, found) {
             (Decision::Serve, Some(found)) => return Ok(self.serve(&route, &request, found, Reason::Hit)),
             (_, found) => found,
@@ -163,9 +164,8 @@ impl Exchange {
         route: &Route,
         request: &ViewerRequest,
         key: &CacheKey,
-        now: Timestamp,
     ) -> (Option<Found>, Option<Arc<[http::HeaderName]>>, Decision) {
-        let store = &self.worker.edge.store;
+        let (store, now) = (&self.worker.edge.store, self.now);
         let decided = Cell::new(None);
         let wanted = |head: &StoredResponse| {
             let decision = route.decide(Some(head), request, now);
@@ -206,7 +206,7 @@ impl Exchange {
         let ttl = route.behavior.cache_policy.ttl(&found.head, answer.now);
         let forward_status = (reason == Reason::RefreshHit).then_some(StatusCode::NOT_MODIFIED);
         answer.handling = Handling { ttl: Some(ttl), forward_status, storage: None };
-        let head = respond::stored(&found.head, answer);
+        let head = respond::stored(&found.head, &answer);
         match part {
             Part::Whole => finish(head, request, found.body.into(), Some(found.head.body_length)),
             Part::NotModified => not_modified(head),
@@ -248,6 +248,7 @@ impl Exchange {
         request: &ViewerRequest,
         source: Source,
     ) -> Result<Response<ReplyBody>, Refusal> {
+        self.now = self.worker.edge.clock.now();
         match source {
             Source::Fill(reader, reason) => Ok(self.relay_fill(route, request, reader, reason)),
             Source::Kept(found, reason) => Ok(self.serve(route, request, found, reason)),
@@ -257,7 +258,7 @@ impl Exchange {
                 self.record.fields.not_stored = Some(why);
                 let mut answer = self.as_answer(reason);
                 answer.handling.storage = Some(Err(why));
-                let response = respond::fetched(&head, route, answer);
+                let response = respond::fetched(&head, route, &answer);
                 // Of what was fetched without the viewer's conditions, nobody but us can judge them.
                 if why != NotStored::Bypassed
                     && Part::of(request, &Representation::unstored(&head)) == Part::NotModified
@@ -288,13 +289,13 @@ impl Exchange {
         let ttl = route.behavior.cache_policy.ttl(&head.stored, answer.now);
         answer.handling = Handling { ttl: Some(ttl), forward_status: None, storage: Some(Ok(())) };
         let response = if collapsed {
-            let mut response = respond::stored(&head.stored, answer);
+            let mut response = respond::stored(&head.stored, &answer);
             if length.is_none() {
                 response.headers_mut().remove(header::CONTENT_LENGTH);
             }
             response
         } else {
-            respond::fetched(&head.response, route, answer)
+            respond::fetched(&head.response, route, &answer)
         };
         match Part::of(request, &Representation::arriving(&head.stored, length)) {
             Part::Whole => finish(response, request, BodySource::Fill(reader), length),
@@ -326,7 +327,7 @@ impl Exchange {
         if self.record.fields.detail.is_none() {
             self.record.fields.detail = Some(refusal.detail.clone().into_owned());
         }
-        let mut response = respond::refused(refusal, self.as_answer(refusal.reason)).map(ReplyBody::whole);
+        let mut response = respond::refused(refusal, &self.as_answer(refusal.reason)).map(ReplyBody::whole);
         if self.record.fields.method == http::Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -337,8 +338,8 @@ impl Exchange {
     fn as_answer(&mut self, reason: Reason) -> Answer<'_> {
         self.record.fields.reason = reason;
         let edge = &self.worker.edge;
-        let (request_id, handling) = (self.record.request_id.clone(), Handling::default());
-        Answer { identity: &edge.identity, request_id, reason, handling, now: edge.clock.now() }
+        let request_id = self.record.request_id.as_str();
+        Answer { identity: &edge.identity, request_id, reason, handling: Handling::default(), now: self.now }
     }
 
     fn note_route(&mut self, route: &Route) {

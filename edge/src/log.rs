@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use proxima_edge_core::access_log::AccessRecord;
 use proxima_edge_core::limits;
 use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::request::ConnectionFacts;
 
-use crate::edge::Worker;
+use crate::edge::{RequestId, Worker};
 use crate::metrics::Metrics;
 
 /// Messages of the edge itself go to standard error, so that standard output has only lines for machines.
@@ -117,15 +117,16 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 pub struct Record {
     /// The line. Its texts are empty while the access log is off; set more of them only if [`Record::is_logged`].
     pub fields: AccessRecord,
-    /// Value of `X-Proxima-Request-Id`.
-    pub request_id: HeaderValue,
+    /// Name of the request.
+    pub request_id: RequestId,
     worker: Rc<Worker>,
     began: Duration,
 }
 
 impl Record {
-    /// Begins with what the request head says. Until somebody knows better, the viewer left.
-    pub fn begin(worker: &Rc<Worker>, connection: &ConnectionFacts, head: &http::request::Parts) -> Self {
+    /// Begins with what the request head says. Until somebody knows better, the viewer left. Boxed: it is large, and goes
+    /// with the request from hand to hand.
+    pub fn begin(worker: &Rc<Worker>, connection: &ConnectionFacts, head: &http::request::Parts) -> Box<Self> {
         let edge = &worker.edge;
         let mut fields = AccessRecord {
             at: edge.clock.now(),
@@ -156,7 +157,8 @@ impl Record {
         if edge.log.is_on() {
             fill_texts(&mut fields, head);
         }
-        Self { fields, request_id: edge.request_ids.next(), worker: Rc::clone(worker), began: edge.clock.uptime() }
+        let (request_id, began) = (edge.request_ids.next(), edge.clock.uptime());
+        Box::new(Self { fields, request_id, worker: Rc::clone(worker), began })
     }
 
     /// Whether the texts of the line are wanted.
@@ -203,7 +205,7 @@ impl Drop for Record {
         edge.metrics.request_done(&self.fields);
         if edge.log.is_on() {
             let mut fields = self.fields.clone();
-            fields.request_id = self.request_id.to_str().unwrap_or_default().to_owned();
+            fields.request_id = self.request_id.as_str().to_owned();
             edge.log.write(fields);
         }
     }

@@ -230,7 +230,7 @@ impl Core {
     /// Judges a whole response, keeps it where it may be kept, and answers with it.
     fn keep(&mut self, route: &Route, request: &ViewerRequest, fetched: Fetched, reason: Reason) -> Reply {
         let outgoing = route.origin_request(request, Purpose::Fill);
-        let mut head = respond::fetched(&fetched.head, route, self.as_answer(reason));
+        let mut head = respond::fetched(&fetched.head, route, &self.as_answer(reason));
         let part = match route.storable(&outgoing, &fetched.head, 0) {
             Ok(mut stored) => {
                 stored.body_length = fetched.body.len() as u64;
@@ -286,12 +286,12 @@ impl Core {
             let get = ViewerRequest { method: Method::GET, has_body: false, ..request.clone() };
             return Ok(self.keep(route, &get, fetched, reason));
         }
-        let head = respond::fetched(&fetched.head, route, self.as_answer(reason));
+        let head = respond::fetched(&fetched.head, route, &self.as_answer(reason));
         Ok(Reply { head, body: fetched.body })
     }
 
     fn serve(&self, request: &ViewerRequest, kept: &Kept, reason: Reason) -> Reply {
-        let mut head = respond::stored(&kept.head, self.as_answer(reason));
+        let mut head = respond::stored(&kept.head, &self.as_answer(reason));
         match Part::of(request, &Representation::stored(&kept.head)) {
             Part::NotModified => {
                 respond::not_modified(&mut head);
@@ -328,19 +328,13 @@ impl Core {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Reply {
-        let response = respond::refused(refusal, self.as_answer(refusal.reason));
+        let response = respond::refused(refusal, &self.as_answer(refusal.reason));
         let (parts, body) = response.into_parts();
         Reply { head: Response::from_parts(parts, ()), body: String::from_utf8_lossy(&body).into_owned() }
     }
 
     fn as_answer(&self, reason: Reason) -> Answer<'_> {
-        Answer {
-            identity: &self.identity,
-            request_id: HeaderValue::from_static("1"),
-            reason,
-            handling: Handling::default(),
-            now: self.now,
-        }
+        Answer { identity: &self.identity, request_id: "1", reason, handling: Handling::default(), now: self.now }
     }
 }
 
@@ -372,6 +366,7 @@ fn without_conditions(request: &ViewerRequest) -> ViewerRequest {
     for name in ["if-none-match", "if-modified-since", "range", "if-range"] {
         request.headers.remove(name);
     }
+    request.selects = false;
     request
 }
 

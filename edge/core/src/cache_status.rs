@@ -1,8 +1,5 @@
 //! `Cache-Status`: what this cache did with a request, said in a way that every tool understands (RFC 9211).
 
-use std::io::Write;
-
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use crate::outcome::{NotStored, Reason, ResultType};
@@ -21,38 +18,51 @@ pub struct Handling {
 
 /// The member that this cache adds.
 pub fn value(reason: Reason, handling: &Handling) -> HeaderValue {
-    let mut text = Vec::with_capacity(CAPACITY);
-    text.extend_from_slice(b"proxima");
+    let mut text = Text { bytes: [0; CAPACITY], length: 0 };
+    text.push("proxima");
     match reason.forward() {
-        Some(forward) => {
-            text.extend_from_slice(b"; fwd=");
-            text.extend_from_slice(forward.as_str().as_bytes());
-        }
-        None if reason.result_type() == ResultType::Hit => text.extend_from_slice(b"; hit"),
+        Some(forward) => text.parameter("; fwd=", forward.as_str()),
+        None if reason.result_type() == ResultType::Hit => text.push("; hit"),
         None => {}
     }
     if let Some(status) = handling.forward_status {
-        text.extend_from_slice(b"; fwd-status=");
-        text.extend_from_slice(status.as_str().as_bytes());
+        text.parameter("; fwd-status=", status.as_str());
     }
     if reason == Reason::CollapsedHit {
-        text.extend_from_slice(b"; collapsed");
+        text.push("; collapsed");
     }
     if handling.storage == Some(Ok(())) {
-        text.extend_from_slice(b"; stored");
+        text.push("; stored");
     }
     if let Some(ttl) = handling.ttl {
-        write!(text, "; ttl={ttl}").expect("memory takes what is written");
+        text.parameter("; ttl=", itoa::Buffer::new().format(ttl));
     }
     if let Some(detail) = detail(reason, handling) {
-        text.extend_from_slice(b"; detail=");
-        text.extend_from_slice(detail.as_bytes());
+        text.parameter("; detail=", detail);
     }
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("names and numbers are characters of a field value")
+    HeaderValue::from_bytes(&text.bytes[..text.length]).expect("names and numbers are characters of a field value")
 }
 
-/// Room for all but the longest members.
-const CAPACITY: usize = 96;
+/// A text that is being put together without an allocation.
+struct Text {
+    bytes: [u8; CAPACITY],
+    length: usize,
+}
+
+/// Room for the longest member, with room to spare: 60 bytes of parameters, a number of 20 and two names.
+const CAPACITY: usize = 192;
+
+impl Text {
+    fn push(&mut self, part: &str) {
+        self.bytes[self.length..][..part.len()].copy_from_slice(part.as_bytes());
+        self.length += part.len();
+    }
+
+    fn parameter(&mut self, name: &str, value: &str) {
+        self.push(name);
+        self.push(value);
+    }
+}
 
 /// The name that says more than the parameters do: why nothing is stored, or why the request ended as it did.
 fn detail(reason: Reason, handling: &Handling) -> Option<&'static str> {
@@ -92,6 +102,17 @@ mod tests {
         let private = Handling { storage: Some(Err(NotStored::Private)), ..Handling::default() };
         assert_eq!(text(Reason::Miss, private), "proxima; fwd=uri-miss; detail=Private");
         assert_eq!(text(Reason::MethodNotCached, private), "proxima; fwd=method; detail=MethodNotCached");
+    }
+
+    #[test]
+    fn has_room_for_everything_at_once() {
+        let storages = [None, Some(Ok(()))].into_iter().chain(NotStored::ALL.iter().map(|&why| Some(Err(why))));
+        for storage in storages {
+            for &reason in Reason::ALL {
+                let handling = Handling { ttl: Some(i64::MIN), forward_status: Some(StatusCode::OK), storage };
+                assert!(text(reason, handling).starts_with("proxima; "), "{reason:?} {storage:?}");
+            }
+        }
     }
 
     #[test]

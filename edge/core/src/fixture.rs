@@ -179,6 +179,7 @@ pub(crate) fn stored(text: &str) -> StoredResponse {
         epoch: 0,
         generation: 0,
         vary: Vec::new(),
+        varies_on_everything: headers.get_all("vary").iter().any(|value| value.as_bytes().contains(&b'*')),
         body_length: 5,
         headers,
     }

@@ -155,6 +155,10 @@ impl Framing {
                     line
                 }
                 State::FieldFirst if let Some(lines) = fast::fields(rest) => lines,
+                State::FieldFirst if rest.starts_with(b"\r\n") => {
+                    self.state = self.after_head();
+                    b"\r\n".len()
+                }
                 state => {
                     if state == State::Start && rest[0] != b'\r' {
                         self.begin(at, Head::default());
@@ -226,7 +230,7 @@ impl Framing {
             State::Name(name) => self.name(name, byte),
             State::Value(value) => self.value(value, byte),
             State::ValueLineFeed(value) => self.value_ends(value, byte),
-            State::LastLineFeed => self.head_ends(byte),
+            State::LastLineFeed => line_feed(byte, self.after_head()),
             State::ChunkSizeFirst => match chunk_size(0, 0, byte)? {
                 state @ State::ChunkSize(..) => Ok(state),
                 _ => Err(Violation::ChunkSizeInvalid),
@@ -365,14 +369,14 @@ impl Framing {
         Ok(next)
     }
 
-    fn head_ends(&mut self, byte: u8) -> Step {
-        let next = match self.head {
+    /// What follows a head or trailer.
+    fn after_head(&self) -> State {
+        match self.head {
             _ if self.trailer => State::Start,
             Head { chunked: true, .. } => State::ChunkSizeFirst,
             Head { length: None | Some(0), .. } => State::Start,
             Head { length: Some(length), .. } => State::Body(length),
-        };
-        line_feed(byte, next)
+        }
     }
 
     /// RFC 9112 § 7.1.1 asks to ignore extensions and to bound them. Controls and anything but ASCII end the patience, so

@@ -16,7 +16,7 @@ impl CachePolicy {
         let directives = &response.cache_control;
         let error = response.status.as_u16() >= 400;
         let forbidden = directives.forbids_storing(response.status) || directives.private || directives.no_cache;
-        if forbidden || response.varies_on_everything() {
+        if forbidden || response.varies_on_everything {
             if !self.overrides(response.status) {
                 return Duration::ZERO;
             }

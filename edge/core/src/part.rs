@@ -30,7 +30,7 @@ impl Part {
     /// Of a representation that answers the request otherwise. Preconditions that only an origin may judge are taken to
     /// hold: [`crate::decide`] has seen to that.
     pub fn of(request: &ViewerRequest, representation: &Representation<'_>) -> Self {
-        if !conditional::concerns(&request.headers) || !reads(&request.method) || !representation.status.is_success() {
+        if !request.selects || !reads(&request.method) || !representation.status.is_success() {
             return Self::Whole;
         }
         let validators = representation.validators();
@@ -95,7 +95,8 @@ impl<'a> Representation<'a> {
 
     /// Whether a request has a precondition, for an origin to judge, that fails against this.
     pub(crate) fn fails(&self, request: &ViewerRequest) -> bool {
-        conditional::is_for_origin(&request.headers)
+        request.selects
+            && conditional::is_for_origin(&request.headers)
             && reads(&request.method)
             && self.status.is_success()
             && conditional::evaluate(&request.headers, &self.validators()) == Verdict::PreconditionFailed

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 pub(crate) use self::host::name as host_name;
 pub(crate) use self::path::problem as path_problem;
+use crate::conditional;
 use crate::limits;
 use crate::outcome::Reason;
 
@@ -65,6 +66,9 @@ pub struct ViewerRequest {
     pub headers: HeaderMap,
     /// Whether a body follows: Content-Length above zero, or chunked, or an open HTTP/2 stream.
     pub has_body: bool,
+    /// Whether its answer may be something else than the whole representation: it has a precondition or a Range. Asked
+    /// often and seldom so, hence found out once.
+    pub selects: bool,
 }
 
 impl ViewerRequest {
@@ -79,6 +83,7 @@ impl ViewerRequest {
         path::check(&head)?;
         let mut headers = head.headers;
         join_cookies(&mut headers);
+        let selects = conditional::concerns(&headers);
         Ok(Self {
             method: head.method,
             version: head.version,
@@ -89,6 +94,7 @@ impl ViewerRequest {
             uri: head.uri,
             headers,
             has_body,
+            selects,
         })
     }
 

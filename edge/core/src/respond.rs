@@ -1,9 +1,11 @@
 //! Step 10, the pure half: the head of what the viewer gets.
 
+mod add;
+
 use bytes::Bytes;
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    DATE, ETAG, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER, SERVER, SET_COOKIE, VIA,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER, SERVER, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -16,6 +18,8 @@ use crate::request::{Refusal, ViewerRequest};
 use crate::route::Route;
 use crate::storable::{OriginResponse, date_value};
 use crate::timestamp::Timestamp;
+use add::Added;
+pub(crate) use add::{clear, reserve};
 
 /// What marks every response of this edge process.
 #[derive(Clone, Debug)]
@@ -31,8 +35,8 @@ pub struct Identity {
 pub struct Answer<'a> {
     /// Who answers.
     pub identity: &'a Identity,
-    /// Value of `X-Proxima-Request-Id`.
-    pub request_id: HeaderValue,
+    /// Value of `X-Proxima-Request-Id`: visible ASCII.
+    pub request_id: &'a str,
     /// What became of the request.
     pub reason: Reason,
     /// What `Cache-Status` says beside the reason.
@@ -43,21 +47,22 @@ pub struct Answer<'a> {
 
 /// Head for a stored response: its fields, Age, Content-Length, and our marks. The body is sent unless the request is
 /// HEAD or the status has none.
-pub fn stored(response: &StoredResponse, answer: Answer<'_>) -> Response<()> {
+pub fn stored(response: &StoredResponse, answer: &Answer<'_>) -> Response<()> {
     let mut headers = response.headers.clone();
-    headers.insert(AGE, HeaderValue::from(response.age(answer.now).as_secs()));
+    add::to_stored(&mut headers, |field| match field {
+        Added::Age => HeaderValue::from(response.age(answer.now).as_secs()),
+        Added::ContentLength => HeaderValue::from(response.body_length),
+        mark => answer.mark(mark),
+    });
     if response.status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
-    } else {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(response.body_length));
     }
-    mark(&mut headers, answer);
     head(response.status, headers)
 }
 
 /// Head for a response straight from the origin. Content-Length is kept where the origin announced it; Set-Cookie obeys
 /// the route's policy.
-pub fn fetched(response: &OriginResponse, route: &Route, answer: Answer<'_>) -> Response<()> {
+pub fn fetched(response: &OriginResponse, route: &Route, answer: &Answer<'_>) -> Response<()> {
     let mut headers = response.headers.clone();
     if route.behavior.cache_policy.set_cookie == SetCookiePolicy::Strip {
         headers.remove(SET_COOKIE);
@@ -69,7 +74,7 @@ pub fn fetched(response: &OriginResponse, route: &Route, answer: Answer<'_>) -> 
     if let Some(length) = response.body_length.filter(|_| framed) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    mark(&mut headers, answer);
+    add::marks(&mut headers, |mark| answer.mark(mark));
     head(response.status, headers)
 }
 
@@ -103,8 +108,8 @@ pub fn partial(response: &mut Response<()>, layout: &Layout) {
 }
 
 /// A response of the edge's own: a small page that names the reason and the request id, never cached by anyone.
-pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
-    let page = page(refusal, answer.request_id.to_str().unwrap_or_default());
+pub fn refused(refusal: &Refusal, answer: &Answer<'_>) -> Response<Bytes> {
+    let page = page(refusal, answer.request_id);
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
@@ -122,7 +127,8 @@ pub fn refused(refusal: &Refusal, answer: Answer<'_>) -> Response<Bytes> {
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    mark(&mut headers, Answer { reason: refusal.reason, handling: Handling::default(), ..answer });
+    let answer = Answer { reason: refusal.reason, handling: Handling::default(), ..answer.clone() };
+    add::marks(&mut headers, |mark| answer.mark(mark));
     let mut response = Response::new(Bytes::from(page));
     *response.status_mut() = refusal.status;
     *response.headers_mut() = headers;
@@ -141,52 +147,18 @@ pub(crate) const OF_BYTES: [HeaderName; 7] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_PROXIMA_REASON: HeaderName = HeaderName::from_static("x-proxima-reason");
-const X_PROXIMA_REQUEST_ID: HeaderName = HeaderName::from_static("x-proxima-request-id");
-const X_PROXIMA_ZONE: HeaderName = HeaderName::from_static("x-proxima-zone");
 
-/// Puts placeholders for the fields that [`stored`] sets into the head of a response that is about to be stored. A copy
-/// of a map has no room to spare; so those fields are replaced in the copy instead of making it grow for every answer.
-pub(crate) fn reserve(headers: &mut HeaderMap) {
-    for name in [AGE, CONTENT_LENGTH, X_CACHE, X_PROXIMA_REQUEST_ID, X_PROXIMA_ZONE] {
-        headers.insert(name, PLACEHOLDER);
-    }
-    for name in [VIA, CACHE_STATUS] {
-        headers.entry(name).or_insert(PLACEHOLDER);
-    }
-}
-
-/// Takes those places away again. What an origin sent under these names was replaced when they were made, but for Via.
-pub(crate) fn clear(headers: &mut HeaderMap) {
-    for name in [AGE, CONTENT_LENGTH, X_CACHE, X_PROXIMA_REQUEST_ID, X_PROXIMA_ZONE] {
-        headers.remove(name);
-    }
-    if headers.get(VIA).is_some_and(HeaderValue::is_empty) {
-        headers.remove(VIA);
-    }
-}
-
-/// No field is sent with it.
-const PLACEHOLDER: HeaderValue = HeaderValue::from_static("");
-
-/// What every answer carries. An origin's Via and Cache-Status stay in front of ours (RFC 9110 § 7.6.3, RFC 9211 § 2);
-/// other fields of these names are replaced.
-fn mark(headers: &mut HeaderMap, answer: Answer<'_>) {
-    join(headers, VIA, answer.identity.via.clone());
-    join(headers, CACHE_STATUS, cache_status::value(answer.reason, &answer.handling));
-    headers.insert(X_CACHE, HeaderValue::from_static(answer.reason.result_type().x_cache()));
-    headers.insert(X_PROXIMA_REQUEST_ID, answer.request_id);
-    headers.insert(X_PROXIMA_ZONE, answer.identity.zone.clone());
-}
-
-/// Adds a member behind those that other parties wrote.
-fn join(headers: &mut HeaderMap, name: HeaderName, member: HeaderValue) {
-    match headers.get_mut(&name) {
-        Some(placeholder) if placeholder.is_empty() => *placeholder = member,
-        _ => {
-            headers.append(name, member);
+impl Answer<'_> {
+    /// Value of a field that marks every answer.
+    fn mark(&self, mark: Added) -> HeaderValue {
+        match mark {
+            Added::Via => self.identity.via.clone(),
+            Added::CacheStatus => cache_status::value(self.reason, &self.handling),
+            Added::XCache => HeaderValue::from_static(self.reason.result_type().x_cache()),
+            Added::RequestId => HeaderValue::from_str(self.request_id).unwrap_or(add::PLACEHOLDER),
+            Added::Zone => self.identity.zone.clone(),
+            Added::Age | Added::ContentLength => add::PLACEHOLDER,
         }
     }
 }

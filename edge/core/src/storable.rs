@@ -88,7 +88,7 @@ impl Route {
             match () {
                 () if directives.forbids_storing(entry.status) => return Err(NotStored::NoStore),
                 () if directives.private => return Err(NotStored::Private),
-                () if entry.varies_on_everything() => return Err(NotStored::VaryAny),
+                () if entry.varies_on_everything => return Err(NotStored::VaryAny),
                 () => {}
             }
         }
@@ -186,6 +186,7 @@ pub(crate) fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
         epoch,
         generation: 0,
         vary: Vec::new(),
+        varies_on_everything: headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')),
         body_length: response.body_length.unwrap_or(0),
     }
 }

@@ -67,7 +67,7 @@ fn worker(output: Option<Box<dyn Write + Send>>) -> Rc<Worker> {
     Rc::new(Worker { origins: Origins::new(&edge), edge })
 }
 
-fn begin(worker: &Rc<Worker>) -> Record {
+fn begin(worker: &Rc<Worker>) -> Box<Record> {
     let request = Request::get("/path?query=1").header("Host", "shop.example.com").header("User-Agent", "a test");
     let (head, ()) = request.body(()).unwrap().into_parts();
     let connection = ConnectionFacts { peer: "192.0.2.1:1234".parse().unwrap(), scheme: Scheme::Http };
@@ -79,7 +79,7 @@ async fn record_reports_itself_when_it_is_dropped() {
     let lines = Lines::default();
     let worker = worker(Some(Box::new(lines.clone())));
     let mut record = begin(&worker);
-    let id = record.request_id.clone();
+    let id = record.request_id;
     worker.edge.clock.advance(Duration::from_millis(250));
     record.fields.status = Some(StatusCode::OK);
     record.fields.reason = Reason::Miss;
@@ -88,8 +88,7 @@ async fn record_reports_itself_when_it_is_dropped() {
     worker.edge.log.flush(PATIENCE);
     let text = serde_json::to_string(&lines.all()).unwrap();
     assert_eq!(lines.all().len(), 1);
-    for word in ["shop.example.com", "/path", "query=1", "a test", "192.0.2.1", "Miss", "zone-a", id.to_str().unwrap()]
-    {
+    for word in ["shop.example.com", "/path", "query=1", "a test", "192.0.2.1", "Miss", "zone-a", id.as_str()] {
         assert!(text.contains(word), "{word} in {text}");
     }
     let metrics = worker.edge.metrics.to_text();

@@ -52,7 +52,7 @@ impl Refused {
     }
 
     /// Begins its line in the log.
-    fn record(&self, shared: &Shared, protocol: Protocol) -> Record {
+    fn record(&self, shared: &Shared, protocol: Protocol) -> Box<Record> {
         let mut record = Record::begin(&shared.worker, &shared.facts, &unknown_head(protocol));
         record.fields.reason = self.reason;
         let mut words = self.line.split(' ');
@@ -75,7 +75,7 @@ pub(super) fn answer(shared: &Shared, hypers: &[u8]) -> Vec<u8> {
     let refused = Refused::head(shared.phase.broken.borrow().as_ref(), status);
     let mut record = refused.record(shared, Protocol::Http1);
     let refusal = Refusal::closing(refused.reason, explanation(refused.reason));
-    let response = respond::refused(&refusal, as_answer(shared, &record));
+    let response = respond::refused(&refusal, &as_answer(shared, &record));
     let mut bytes = head_bytes(response.status(), response.headers());
     if record.fields.method != Method::HEAD {
         bytes.extend_from_slice(response.body());
@@ -96,7 +96,7 @@ pub(super) fn too_large(shared: &Shared) -> HeaderMap {
     let mut record = refused.record(shared, Protocol::Http2);
     note_head(&mut record, status);
     let refusal = Refusal::new(refused.reason, explanation(refused.reason));
-    respond::refused(&refusal, as_answer(shared, &record)).into_parts().0.headers
+    respond::refused(&refusal, &as_answer(shared, &record)).into_parts().0.headers
 }
 
 /// Notes that the library reset a stream that the service was never given, with this code if it is known.
@@ -109,11 +109,11 @@ pub(super) fn stream(shared: &Shared, code: Option<u32>) {
     drop(refused.record(shared, Protocol::Http2));
 }
 
-fn as_answer<'a>(shared: &'a Shared, record: &Record) -> Answer<'a> {
+fn as_answer<'a>(shared: &'a Shared, record: &'a Record) -> Answer<'a> {
     let edge = &shared.worker.edge;
     Answer {
         identity: &edge.identity,
-        request_id: record.request_id.clone(),
+        request_id: record.request_id.as_str(),
         reason: record.fields.reason,
         handling: Handling::default(),
         now: edge.clock.now(),

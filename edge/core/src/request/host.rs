@@ -97,20 +97,26 @@ pub(crate) fn name(host: &str) -> Option<String> {
         return Some(address.to_string());
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    let label = |label: &[u8]| {
-        (1..=63).contains(&label.len())
-            && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    // Bytes, not characters: this is done for every request.
-    let mut labels = host.as_bytes().split(|&byte| byte == b'.');
-    if host.len() > NAME_BYTES || !labels.clone().all(label) {
-        return None;
-    }
+    let last = last_label(host.as_bytes()).filter(|_| host.len() <= NAME_BYTES)?;
     // `1.2.3` and `0x7f.1` are read as addresses by some and as names by others (WHATWG URL, "ends in a number").
-    let last = labels.next_back().unwrap_or_default();
     let numeric = last.iter().all(u8::is_ascii_digit) || last.starts_with(b"0x") || last.starts_with(b"0X");
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return None;
     }
     Some(host.to_ascii_lowercase())
+}
+
+/// The last label of a name, if it and all before it are labels. One pass over bytes: this is done for every request.
+fn last_label(name: &[u8]) -> Option<&[u8]> {
+    const LABEL_BYTES: usize = 63;
+    let mut start = 0;
+    for (at, &byte) in name.iter().enumerate() {
+        match byte {
+            b'.' if at > start && at - start <= LABEL_BYTES => start = at + 1,
+            b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {}
+            _ => return None,
+        }
+    }
+    let last = &name[start..];
+    (!last.is_empty() && last.len() <= LABEL_BYTES).then_some(last)
 }

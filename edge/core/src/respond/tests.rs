@@ -11,7 +11,7 @@ fn identity() -> Identity {
 fn answer(identity: &Identity, reason: Reason) -> Answer<'_> {
     Answer {
         identity,
-        request_id: HeaderValue::from_static("id-1"),
+        request_id: "id-1",
         reason,
         handling: Handling { ttl: Some(30), ..Handling::default() },
         now: NOON.plus(Duration::from_millis(30_999)),
@@ -22,14 +22,14 @@ const HIT: &str = "X-Cache: Hit from proxima\nCache-Status: proxima; hit; ttl=30
 const MARKS: &str = "X-Proxima-Request-Id: id-1\nX-Proxima-Zone: a\nVia: 1.1 edge-1 (proxima)";
 
 fn check_stored(response: &StoredResponse, expected: &str) {
-    let head = stored(response, answer(&identity(), Reason::Hit));
+    let head = stored(response, &answer(&identity(), Reason::Hit));
     assert_eq!(head.status(), response.status);
     assert_eq!(head.headers(), &headers(&format!("{expected}\n{MARKS}\n{HIT}")));
 }
 
 fn check_fetched(set_cookie: SetCookiePolicy, response: &OriginResponse, expected: &str) {
     let route = route_with(CachePolicyConfig { set_cookie, ..policy() });
-    let head = fetched(response, &route, answer(&identity(), Reason::Miss));
+    let head = fetched(response, &route, &answer(&identity(), Reason::Miss));
     assert_eq!(head.status(), response.status);
     assert_eq!(
         head.headers(),
@@ -53,7 +53,7 @@ fn our_via_is_behind_the_origins_and_our_marks_replace_foreign_ones() {
     let response = fixture::stored(
         "Via: 1.1 origin\nCache-Status: shield; hit\nX-Cache: Hit from elsewhere\nX-Proxima-Zone: b\nAge: 7",
     );
-    let head = stored(&response, answer(&identity(), Reason::Hit));
+    let head = stored(&response, &answer(&identity(), Reason::Hit));
     let all = |name| head.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(all("via"), ["1.1 origin", "1.1 edge-1 (proxima)"]);
     assert_eq!(all("cache-status"), ["shield; hit", "proxima; hit; ttl=30"]);
@@ -69,8 +69,8 @@ fn a_stored_204_has_no_length() {
 #[test]
 fn every_reason_has_its_word_in_x_cache() {
     for &reason in Reason::ALL {
-        let head = stored(&fixture::stored(""), answer(&identity(), reason));
-        assert_eq!(head.headers()[X_CACHE], reason.result_type().x_cache());
+        let head = stored(&fixture::stored(""), &answer(&identity(), reason));
+        assert_eq!(head.headers()["x-cache"], reason.result_type().x_cache());
     }
 }
 
@@ -83,12 +83,12 @@ fn a_304_has_what_a_cache_needs_and_nothing_of_the_body() {
                    Repr-Digest: x\nDigest: x\nContent-MD5: x\nContent-Range: x";
     let modified = "Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT";
     let mut head =
-        stored(&fixture::stored(&format!("{kept}\n{dropped}\n{modified}")), answer(&identity(), Reason::Hit));
+        stored(&fixture::stored(&format!("{kept}\n{dropped}\n{modified}")), &answer(&identity(), Reason::Hit));
     not_modified(&mut head);
     assert_eq!(head.status(), 304);
     assert_eq!(head.headers(), &headers(&format!("{kept}\nAge: 30\n{MARKS}\n{HIT}")));
 
-    let mut head = stored(&fixture::stored(modified), answer(&identity(), Reason::Hit));
+    let mut head = stored(&fixture::stored(modified), &answer(&identity(), Reason::Hit));
     not_modified(&mut head);
     assert_eq!(head.headers(), &headers(&format!("{modified}\nAge: 30\n{MARKS}\n{HIT}")));
 }
@@ -99,7 +99,7 @@ fn a_206_describes_its_part_and_keeps_the_rest() {
     let kept = "Cache-Control: max-age=60\nDate: Sun, 22 Nov 2026 12:00:00 GMT\nETag: \"a\"\nX-A: 1";
     let response = fixture::stored(&format!("{kept}\nContent-Type: text/plain\nContent-Range: bytes 0-0/9"));
     let check = |framing: Framing, expected: &str| {
-        let mut head = stored(&response, answer(&identity(), Reason::Hit));
+        let mut head = stored(&response, &answer(&identity(), Reason::Hit));
         partial(&mut head, &Layout { framing, segments: Vec::new(), length: 2 });
         assert_eq!(head.status(), 206);
         let expected = format!("{kept}\n{expected}\nContent-Length: 2\nAge: 30\n{MARKS}\n{HIT}");
@@ -141,7 +141,7 @@ fn length_is_announced_only_where_it_is_known_and_allowed() {
 #[test]
 fn a_refusal_is_a_page_that_names_reason_and_request() {
     let refusal = Refusal::new(Reason::HostUnknown, "nothing under <this> \"Host\" & so on");
-    let response = refused(&refusal, answer(&identity(), Reason::HostUnknown));
+    let response = refused(&refusal, &answer(&identity(), Reason::HostUnknown));
     assert_eq!(response.status(), 403);
     let body = String::from_utf8(response.body().to_vec()).unwrap();
     for part in ["403 Forbidden", "nothing under &lt;this&gt; &quot;Host&quot; &amp; so on", "HostUnknown", "id-1"] {
@@ -163,17 +163,17 @@ fn a_refusal_may_redirect_and_close() {
         status: StatusCode::TEMPORARY_REDIRECT,
         ..Refusal::closing(Reason::RedirectToHttps, "this is served over https")
     };
-    let response = refused(&refusal, answer(&identity(), Reason::RedirectToHttps));
+    let response = refused(&refusal, &answer(&identity(), Reason::RedirectToHttps));
     assert_eq!(response.status(), 307);
     assert_eq!(response.headers()[LOCATION], "https://a.example/");
     assert_eq!(response.headers()[CONNECTION], "close");
-    assert_eq!(response.headers()[X_CACHE], "Redirect from proxima");
+    assert_eq!(response.headers()["x-cache"], "Redirect from proxima");
 }
 
 #[test]
 fn statuses_without_a_phrase_have_a_page_too() {
     let refusal = Refusal::new(Reason::HeadTooLarge, "too much");
-    let response = refused(&refusal, answer(&identity(), Reason::HeadTooLarge));
+    let response = refused(&refusal, &answer(&identity(), Reason::HeadTooLarge));
     assert_eq!(response.status().as_u16(), 494);
     assert!(String::from_utf8_lossy(response.body()).contains("494 HeadTooLarge"));
 }

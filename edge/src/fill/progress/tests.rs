@@ -27,6 +27,7 @@ fn shared_head() -> Head {
         epoch: 0,
         generation: 0,
         vary: Vec::new(),
+        varies_on_everything: false,
         body_length: 0,
     };
     let response =

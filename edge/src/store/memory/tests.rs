@@ -22,6 +22,7 @@ fn head(body_length: u64) -> StoredResponse {
         epoch: 0,
         generation: 0,
         vary: Vec::new(),
+        varies_on_everything: false,
         body_length,
     }
 }
