@@ -206,20 +206,26 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NEVER_FORWARDED: [HeaderName; 3] =
     [EXPECT, HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-real-ip")];
 
-/// Fields that make some origins answer for another host, path or method than those in the key, so that one viewer could
-/// poison the cache for others. Forwarded only where the key has them.
-const POISONOUS: [HeaderName; 11] = [
+/// Fields that make some origins answer for another scheme, host, path or method than those in the key, so that one viewer
+/// could poison the cache for others. Forwarded only where the key has them.
+const POISONOUS: [HeaderName; 17] = [
     HeaderName::from_static("forwarded"),
+    HeaderName::from_static("front-end-https"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-protocol"),
     HeaderName::from_static("x-forwarded-scheme"),
     HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
     HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-url-scheme"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
 ];
 
 fn is_condition_or_range(name: &HeaderName) -> bool {
