@@ -112,9 +112,10 @@ impl Route {
             206 => Err(NotStored::Partial),
             100..=199 | 304 => Err(NotStored::Status),
             // RFC 6585 § 3 to § 6: never by a cache.
-            428 | 429 | 511 => Err(NotStored::Status),
-            // A malformed or oversized request of one viewer must not answer the others.
-            400 | 413 | 416 | 431 | 494 if !policy.origin_controlled => Err(NotStored::Status),
+            428 | 429 | 431 | 511 => Err(NotStored::Status),
+            // A malformed or oversized request of one viewer must not answer the others. 401 is on neither of CloudFront's
+            // lists: it asks one viewer for credentials.
+            400 | 401 | 413 | 416 | 494 if !policy.origin_controlled => Err(NotStored::Status),
             // CloudFront: "caches only when the origin sends max-age or s-maxage".
             403 | 405 | 412 | 415 if !policy.origin_controlled && !directives.names_lifetime() => {
                 Err(NotStored::Status)
