@@ -83,11 +83,11 @@ pub enum Staleness {
 
 impl CachePolicy {
     /// Whether a response that is no longer fresh may still be served (RFC 9111 § 4.2.4). What forbids it, forbids it
-    /// whatever else is said; `s-maxage` yields to an explicit permission (RFC 9111 § 5.2.2.10, RFC 5861).
+    /// whatever else is said; `s-maxage` yields to an explicit permission for this very purpose (RFC 9111 § 5.2.2.10, RFC
+    /// 5861), not to what the policy would do unasked.
     pub fn may_serve_stale(&self, response: &StoredResponse, why: Staleness, now: Timestamp) -> bool {
         let directives = &response.cache_control;
-        let permitted = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
-        if forbids_stale(response) || (directives.s_maxage.is_some() && !permitted) {
+        if forbids_stale(response) {
             return false;
         }
         let window = match why {
@@ -119,9 +119,10 @@ impl CachePolicy {
         if self.origin_controlled { matches!(status.as_u16(), 500 | 502 | 503 | 504) } else { status.as_u16() >= 500 }
     }
 
-    /// CloudFront serves what expired when the origin fails, also without being told so. An error is not worth it.
+    /// CloudFront serves what expired when the origin fails, also without being told so. An error is not worth it, and
+    /// `s-maxage` forbids it.
     fn serves_stale_unasked(&self, response: &StoredResponse) -> bool {
-        !self.origin_controlled && response.status.as_u16() < 400
+        !self.origin_controlled && response.status.as_u16() < 400 && response.cache_control.s_maxage.is_none()
     }
 }
 
@@ -129,6 +130,12 @@ impl CachePolicy {
 pub(crate) fn forbids_stale(response: &StoredResponse) -> bool {
     let directives = &response.cache_control;
     directives.must_revalidate || directives.proxy_revalidate || directives.no_cache
+}
+
+/// Whether the origin forbids that a viewer takes it stale: `s-maxage` forbids it as `proxy-revalidate` does (RFC 9111
+/// § 5.2.2.10), and only the origin itself can permit it again.
+pub(crate) fn forbids_stale_to_viewers(response: &StoredResponse) -> bool {
+    forbids_stale(response) || response.cache_control.s_maxage.is_some()
 }
 
 /// Longest heuristic freshness: a day. RFC 9111 § 4.2.2 leaves it open; beyond a day its predecessors asked for a

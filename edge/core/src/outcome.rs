@@ -184,7 +184,7 @@ reasons! {
     /// The request asks for a range of what is not in the cache, nor on its way near enough; it was passed through.
     RangeRequest => Miss, Miss, Miss, 200;
     /// The request carries credentials that reach the origin without being in the key.
-    UnkeyedCredentials => Miss, Miss, Miss, 200;
+    UnkeyedCredentials => Miss, Miss, Request, 200;
     /// Too many requests wait already; this one went to the origin on its own.
     TooManyFollowers => Miss, Miss, Miss, 200;
     /// A HEAD request for what is not in the cache.
