@@ -154,6 +154,22 @@ async fn a_304_of_another_representation_is_asked_again_without_conditions() {
 }
 
 #[tokio::test]
+async fn a_304_of_another_date_is_asked_again_without_conditions() {
+    let origin = Origin::answering(|head| match head.field("if-modified-since") {
+        Some(_) => Reply::status(304, "").field("Last-Modified", "Sun, 22 Nov 2026 10:00:00 GMT"),
+        None => Reply::ok("whole")
+            .field("Cache-Control", "no-cache")
+            .field("Last-Modified", "Sun, 22 Nov 2026 11:00:00 GMT"),
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    edge.get("/a").await.expect("Miss", "whole");
+    edge.get("/a").await.expect("Miss", "whole");
+    let asked: Vec<bool> = origin.heads().iter().map(|head| head.field("if-modified-since").is_some()).collect();
+    assert_eq!(asked, [false, true, false]);
+}
+
+#[tokio::test]
 async fn a_304_that_makes_it_private_is_for_its_viewer_alone() {
     let origin = knowing("\"a\"", &[("Cache-Control", "private, max-age=600")]).await;
     let edge = Edge::serve(&config::site(origin.address)).await;

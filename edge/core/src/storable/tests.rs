@@ -394,3 +394,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_what_is_of_the_resource_and_for_all_supersedes_what_is_stored() {
+    let route = route_with(origin_controlled());
+    let asked = |fields: &str| route.origin_request(&request(&format!("GET / HTTP/1.1\n{fields}")), Purpose::Fill);
+    for (status, expected) in
+        [(200, true), (204, true), (302, true), (304, true), (404, true), (410, true), (403, false), (500, false)]
+    {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(supersedes(&asked(""), status), expected, "{status}");
+        assert!(!supersedes(&asked("Cookie: session=1"), status), "{status}");
+    }
+}
