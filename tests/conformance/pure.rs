@@ -345,7 +345,11 @@ impl Asked<'_> {
     fn ask(&mut self, request: &OriginRequest) -> Result<Fetched, Refusal> {
         self.requests.push(request.clone());
         match self.answer {
-            Some(OriginAnswer::Reply(reply)) => Ok(fetched(reply, request, self.now)),
+            Some(OriginAnswer::Reply(reply)) => {
+                let fetched = fetched(reply, request, self.now);
+                let answers = request.is_answered_by(fetched.head.status);
+                answers.then_some(fetched).ok_or_else(|| Refusal::new(Reason::OriginInvalidResponse, ""))
+            }
             Some(OriginAnswer::Disconnect | OriginAnswer::Reset) | None => {
                 Err(Refusal::new(Reason::OriginCommError, ""))
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::SET_COOKIE;
+use http::header::{MAX_FORWARDS, SET_COOKIE};
 
 use crate::cache_control::CacheControl;
 use crate::conditional;
@@ -40,8 +40,9 @@ impl Route {
     /// Whether this request can be answered from the cache or by a shared fetch at all; else the reason to pass it
     /// through. Asked before the lookup, which is skipped for requests that cannot use it.
     pub fn uses_cache(&self, request: &ViewerRequest) -> Result<(), Reason> {
-        // A body is not in the key; of the cached methods only OPTIONS can have one.
-        if !self.caches_method(&request.method) || request.has_body {
+        // A body is not in the key, nor who is meant to answer; of the cached methods only OPTIONS can have either.
+        let addressed = || request.method == Method::OPTIONS && request.headers.contains_key(MAX_FORWARDS);
+        if !self.caches_method(&request.method) || request.has_body || addressed() {
             return Err(Reason::MethodNotCached);
         }
         // Who asks for what is stored or nothing must not be passed through.

@@ -239,7 +239,7 @@ reasons! {
     OriginCommError => Error, OriginCommError, Miss, 502;
     /// The origin did not answer in time.
     OriginReadTimeout => Error, OriginCommError, Miss, 504;
-    /// The origin's answer is not HTTP.
+    /// The origin's answer is not HTTP, or none to what it was asked: 304 without a condition, 206 without a range.
     OriginInvalidResponse => Error, OriginInvalidResponseError, Miss, 502;
     /// The origin's response head is too long.
     OriginHeaderTooBig => Error, OriginHeaderTooBigError, Miss, 502;
