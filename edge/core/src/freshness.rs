@@ -15,7 +15,7 @@ impl CachePolicy {
     /// response was made; the policy's own minimum is time that it stays here, however old it came.
     pub fn lifetime(&self, response: &StoredResponse) -> Duration {
         let here = |least: Duration| if least.is_zero() { least } else { response.initial_age + least };
-        let (min_ttl, error_minimum) = (here(self.min_ttl), here(self.error_minimum(response.status)));
+        let (min_ttl, error_minimum) = (here(self.min_ttl), || here(self.error_minimum(response.status)));
         let directives = &response.cache_control;
         let error = response.status.as_u16() >= 400;
         let forbidden = directives.forbids_storing(response.status) || directives.private || directives.no_cache;
@@ -24,15 +24,15 @@ impl CachePolicy {
                 return Duration::ZERO;
             }
             if forbidden {
-                return if error { error_minimum } else { min_ttl };
+                return if error { error_minimum() } else { min_ttl };
             }
         }
         match explicit(response) {
             // CloudFront: "the maximum of the error caching minimum and what the origin names".
-            Some(named) if error => named.min(self.max_ttl).max(error_minimum),
+            Some(named) if error => named.min(self.max_ttl).max(error_minimum()),
             Some(named) => named.min(self.max_ttl).max(min_ttl),
             None if !self.stores_without_lifetime(response) => Duration::ZERO,
-            None if error && !self.origin_controlled => error_minimum,
+            None if error && !self.origin_controlled => error_minimum(),
             // The maximum is for what the origin names (canon of CloudFront: "consulted only when the origin sends").
             None => match self.default_ttl {
                 Some(default) => default.max(min_ttl),
