@@ -23,7 +23,7 @@ pub struct ReplyBody {
     length: Option<u64>,
     sent: u64,
     complete: bool,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 /// Where the bytes come from.
@@ -146,7 +146,7 @@ impl ReplyBody {
     }
 
     /// The same, with the record that is logged when it is over.
-    pub fn logged(mut self, record: Record) -> Self {
+    pub fn logged(mut self, record: Box<Record>) -> Self {
         record.metrics().pinned_bytes.inc_by(self.pinned());
         self.record = Some(record);
         self

@@ -67,7 +67,7 @@ pub async fn handle(
 /// One request on its way, and what is noted of it.
 struct Exchange {
     worker: Rc<Worker>,
-    record: Record,
+    record: Box<Record>,
     /// The time of day: when the request came, and from then on when an origin had answered.
     now: Timestamp,
     /// Where interim responses go.

@@ -124,8 +124,9 @@ pub struct Record {
 }
 
 impl Record {
-    /// Begins with what the request head says. Until somebody knows better, the viewer left.
-    pub fn begin(worker: &Rc<Worker>, connection: &ConnectionFacts, head: &http::request::Parts) -> Self {
+    /// Begins with what the request head says. Until somebody knows better, the viewer left. Boxed: it is large, and goes
+    /// with the request from hand to hand.
+    pub fn begin(worker: &Rc<Worker>, connection: &ConnectionFacts, head: &http::request::Parts) -> Box<Self> {
         let edge = &worker.edge;
         let mut fields = AccessRecord {
             at: edge.clock.now(),
@@ -156,7 +157,8 @@ impl Record {
         if edge.log.is_on() {
             fill_texts(&mut fields, head);
         }
-        Self { fields, request_id: edge.request_ids.next(), worker: Rc::clone(worker), began: edge.clock.uptime() }
+        let (request_id, began) = (edge.request_ids.next(), edge.clock.uptime());
+        Box::new(Self { fields, request_id, worker: Rc::clone(worker), began })
     }
 
     /// Whether the texts of the line are wanted.

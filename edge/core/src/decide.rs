@@ -55,9 +55,11 @@ impl Route {
     /// Judges what the lookup found. What was invalidated or purged is not found.
     pub fn decide(&self, found: Option<&StoredResponse>, request: &ViewerRequest, now: Timestamp) -> Decision {
         let usable = found.filter(|response| self.caches_method(&request.method) && self.may_replay(response, request));
-        let directives = CacheControl::parse(&request.headers);
-        let honored =
-            if self.behavior.cache_policy.honor_request_directives { directives } else { CacheControl::default() };
+        let honored = if self.behavior.cache_policy.honor_request_directives {
+            CacheControl::parse(&request.headers)
+        } else {
+            CacheControl::default()
+        };
         // What is stored need not be the latest, so it cannot refute what a viewer believes of the latest.
         let refuted = usable.is_some_and(|response| Representation::stored(response).fails(request));
         if let Some(response) = usable.filter(|_| !honored.no_store && !refuted) {
@@ -68,7 +70,7 @@ impl Route {
                 return Decision::ServeStale(reason);
             }
         }
-        if directives.only_if_cached {
+        if only_if_cached(request) {
             return Decision::Refuse(Refusal::new(Reason::OnlyIfCached, "it is not in the cache, and only-if-cached"));
         }
         if let Err(reason) = self.uses_cache(request) {

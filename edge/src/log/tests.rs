@@ -67,7 +67,7 @@ fn worker(output: Option<Box<dyn Write + Send>>) -> Rc<Worker> {
     Rc::new(Worker { origins: Origins::new(&edge), edge })
 }
 
-fn begin(worker: &Rc<Worker>) -> Record {
+fn begin(worker: &Rc<Worker>) -> Box<Record> {
     let request = Request::get("/path?query=1").header("Host", "shop.example.com").header("User-Agent", "a test");
     let (head, ()) = request.body(()).unwrap().into_parts();
     let connection = ConnectionFacts { peer: "192.0.2.1:1234".parse().unwrap(), scheme: Scheme::Http };
