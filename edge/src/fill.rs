@@ -343,10 +343,14 @@ async fn lead(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>
 }
 
 /// What a fill brings the one who caused it.
-async fn led(reader: FillReader, unshared: oneshot::Receiver<Unshared>, reason: Reason) -> Option<Source> {
+async fn led(reader: FillReader, mut unshared: oneshot::Receiver<Unshared>, reason: Reason) -> Option<Source> {
     match reader.head().await {
         Head::Streaming(_) => Some(Source::Fill(reader, reason)),
-        Head::Kept(found, Standing::Confirmed) => Some(Source::Kept(found, Reason::RefreshHit)),
+        Head::Kept(shared, Standing::Confirmed) => {
+            // Sent before the head was settled, where it differs from what all others get.
+            let own = unshared.try_recv().ok().and_then(Unshared::into_confirmed);
+            Some(Source::Kept(own.unwrap_or(shared), Reason::RefreshHit))
+        }
         Head::Kept(found, Standing::InPlaceOfError) => Some(Source::Kept(found, Reason::StaleIfError)),
         // The task sends the response before it says so; only a panic in between could lose it.
         Head::NotStorable => match unshared.await.ok()? {

@@ -116,6 +116,10 @@ impl Origins {
                 },
             };
             let failure = match self.exchange(sender, origin, request, (body, interim)).await {
+                Ok((response, ..)) if !request.is_answered_by(response.status()) => {
+                    let detail = format!("{} without having been asked for it", response.status().as_u16());
+                    return Err(OriginError::new(Reason::OriginInvalidResponse, detail));
+                }
                 Ok((response, sender, requested_at)) => {
                     let lease = Lease::new(sender, upload, &pool, permit, origin.keep_alive_timeout);
                     return self.accept(response, lease, origin, requested_at);

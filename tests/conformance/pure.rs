@@ -22,7 +22,7 @@ use proxima_edge_core::range::{Segment, unsatisfied};
 use proxima_edge_core::request::{ConnectionFacts, Refusal, Scheme, ViewerRequest};
 use proxima_edge_core::respond::{self, Answer, Identity};
 use proxima_edge_core::route::Route;
-use proxima_edge_core::storable::{self, OriginResponse, end_to_end};
+use proxima_edge_core::storable::{OriginResponse, end_to_end, is_whole, supersedes};
 use proxima_edge_core::timestamp::Timestamp;
 use proxima_edge_core::validation::{self, Confirmed, HeadVerdict};
 use proxima_tests::{Body, Head, config};
@@ -200,10 +200,14 @@ impl Core {
                 Confirmed::Kept(head) => {
                     let confirmed = Kept { head: *head, ..kept.clone() };
                     self.kept.insert(key.clone(), confirmed.clone());
+                    let own = route.with_own_cookies(&confirmed.head, &answer.head);
+                    let confirmed = Kept { head: own.unwrap_or(confirmed.head), ..confirmed };
                     return Ok(self.serve(request, &confirmed, Reason::RefreshHit));
                 }
                 Confirmed::Unshared(head, _) => {
-                    self.kept.remove(key);
+                    if supersedes(&plain, StatusCode::NOT_MODIFIED) {
+                        self.kept.remove(key);
+                    }
                     return Ok(self.serve(request, &Kept { head: *head, ..kept.clone() }, Reason::RefreshHit));
                 }
                 Confirmed::Other => fetched = asked.ask(&plain),
@@ -215,7 +219,7 @@ impl Core {
             return Ok(self.serve(request, kept, Reason::StaleIfError));
         }
         let fetched = fetched?;
-        if !fetched.head.status.is_server_error() {
+        if supersedes(&plain, fetched.head.status) {
             self.kept.remove(key);
         }
         Ok(self.keep(route, request, fetched, reason))
@@ -281,7 +285,7 @@ impl Core {
                 Some((HeadVerdict::Untouched, _)) | None => {}
             }
         }
-        if reason == Reason::RangeRequest && storable::is_whole(&fetched.head) {
+        if reason == Reason::RangeRequest && is_whole(&fetched.head) {
             return Ok(self.keep(route, request, fetched, reason));
         }
         if route.stores_for_get(request, &fetched.head) {
@@ -345,7 +349,11 @@ impl Asked<'_> {
     fn ask(&mut self, request: &OriginRequest) -> Result<Fetched, Refusal> {
         self.requests.push(request.clone());
         match self.answer {
-            Some(OriginAnswer::Reply(reply)) => Ok(fetched(reply, request, self.now)),
+            Some(OriginAnswer::Reply(reply)) => {
+                let fetched = fetched(reply, request, self.now);
+                let answers = request.is_answered_by(fetched.head.status);
+                answers.then_some(fetched).ok_or_else(|| Refusal::new(Reason::OriginInvalidResponse, ""))
+            }
             Some(OriginAnswer::Disconnect | OriginAnswer::Reset) | None => {
                 Err(Refusal::new(Reason::OriginCommError, ""))
             }

@@ -141,6 +141,47 @@ async fn a_304_of_another_representation_is_asked_again_without_conditions() {
 }
 
 #[tokio::test]
+async fn a_304_of_another_date_is_asked_again_without_conditions() {
+    let origin = Origin::answering(|head| match head.field("if-modified-since") {
+        Some(_) => Reply::status(304, "").field("Last-Modified", "Sun, 22 Nov 2026 10:00:00 GMT"),
+        None => Reply::ok("whole")
+            .field("Cache-Control", "no-cache")
+            .field("Last-Modified", "Sun, 22 Nov 2026 11:00:00 GMT"),
+    })
+    .await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    edge.get("/a").await.expect("Miss", "whole");
+    edge.get("/a").await.expect("Miss", "whole");
+    let asked: Vec<bool> = origin.heads().iter().map(|head| head.field("if-modified-since").is_some()).collect();
+    assert_eq!(asked, [false, true, false]);
+}
+
+#[tokio::test]
+async fn a_cookie_of_a_304_is_for_the_one_who_asked_and_not_for_those_who_waited() {
+    let gate = Gate::closed();
+    let origin = Origin::gated(&gate, |head| match head.field("if-none-match") {
+        Some(_) => Reply::status(304, "").field("Cache-Control", "max-age=600").field("Set-Cookie", "seen=1"),
+        None => tagged("the body", "\"a\""),
+    })
+    .await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+    gate.admit(1);
+    edge.get("/a").await.expect("Miss", "the body");
+    let three = Crowd::asks(edge.http, 3, "/a");
+    edge.metric_reaches("proxima_edge_fill_waiters", |waiters| waiters == 2.0).await;
+    gate.open();
+    let mut seen = Vec::new();
+    for answer in three.answers().await {
+        seen.push((answer.x_cache().to_owned(), answer.head.field("set-cookie").map(str::to_owned)));
+    }
+    seen.sort();
+    let waited = ("Hit from proxima".to_owned(), None);
+    assert_eq!(seen, [waited.clone(), waited, ("RefreshHit from proxima".to_owned(), Some("seen=1".to_owned()))]);
+    assert_eq!(edge.get("/a").await.head.field("set-cookie"), None);
+    assert_eq!(origin.requests(), 2);
+}
+
+#[tokio::test]
 async fn a_304_that_makes_it_private_is_for_its_viewer_alone() {
     let origin = knowing("\"a\"", &[("Cache-Control", "private, max-age=600")]).await;
     let edge = Edge::serve(&config::site(origin.address)).await;

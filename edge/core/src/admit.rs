@@ -3,13 +3,13 @@
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use crate::edge_config::{AllowedMethods, ViewerProtocolPolicy};
-use crate::origin_request::CDN_LOOP;
+use crate::origin_request::{CDN_LOOP, forwards_left};
 use crate::outcome::Reason;
 use crate::request::{Refusal, Scheme, ViewerRequest};
 use crate::route::Route;
 
 impl Route {
-    /// Loops, viewer protocol policy and allowed methods (RFC 8586; CloudFront: "Viewer protocol policy", "Allowed HTTP
+    /// Loops, viewer protocol policy, allowed methods and Max-Forwards (RFC 8586; CloudFront: "Viewer protocol policy", "Allowed HTTP
     /// methods").
     pub fn admit(&self, request: &ViewerRequest) -> Result<(), Refusal> {
         if request.headers.contains_key(CDN_LOOP) && self.is_loop(request) {
@@ -22,11 +22,17 @@ impl Route {
                 ViewerProtocolPolicy::HttpsOnly => return Err(https_required()),
             }
         }
-        if is_allowed(self.behavior.allowed_methods, &request.method) {
-            Ok(())
-        } else {
-            Err(Refusal::new(Reason::MethodNotAllowed, "this method is not allowed here"))
+        if !is_allowed(self.behavior.allowed_methods, &request.method) {
+            return Err(Refusal::new(Reason::MethodNotAllowed, "this method is not allowed here"));
         }
+        // It asks about the edge, which has nothing to say of itself (RFC 9110 § 7.6.2).
+        if request.method == Method::OPTIONS && forwards_left(&request.headers) == Some(0) {
+            return Err(Refusal::new(
+                Reason::MethodNotAllowed,
+                "OPTIONS with Max-Forwards: 0 goes no further than here",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use crate::respond;
 use crate::structured_field::{self, Item};
 
 /// The directives that matter to a shared cache. Lifetimes in seconds.
@@ -84,8 +85,9 @@ impl CacheControl {
     }
 
     fn note(&mut self, directive: &Directive<'_>) {
-        // `no-cache=""` names no field: the cautious reading is that all are meant.
-        let unqualified = directive.argument.as_deref().is_none_or(<[u8]>::is_empty);
+        // `no-cache=""` names no field: the cautious reading is that all are meant. So are they where the body would mean
+        // something else without a field that is named.
+        let unqualified = || directive.fields().any(|name| is_inseparable(&name)) || directive.names_nothing();
         match &*directive.name {
             b"max-age" => first(&mut self.max_age, directive),
             b"s-maxage" => first(&mut self.s_maxage, directive),
@@ -97,8 +99,8 @@ impl CacheControl {
             }
             b"max-stale" => first(&mut self.max_stale, directive),
             b"no-store" => self.no_store = true,
-            b"no-cache" => self.no_cache |= unqualified,
-            b"private" => self.private |= unqualified,
+            b"no-cache" => self.no_cache |= unqualified(),
+            b"private" => self.private |= unqualified(),
             b"public" => self.public = true,
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
@@ -134,11 +136,14 @@ pub(crate) fn withheld_fields(headers: &HeaderMap) -> Vec<HeaderName> {
 fn withheld<'a>(directives: impl Iterator<Item = Directive<'a>>) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for directive in directives.filter(|directive| matches!(&*directive.name, b"no-cache" | b"private")) {
-        let list = directive.argument.unwrap_or_default();
-        names
-            .extend(list.split(|&byte| byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()));
+        names.extend(directive.fields().filter(|name| !is_inseparable(name)));
     }
     names
+}
+
+/// Whether a body without this field would be taken for another, so that both are kept or neither.
+fn is_inseparable(name: &HeaderName) -> bool {
+    respond::OF_BYTES.contains(name) || [CONTENT_TYPE, VARY].contains(name)
 }
 
 /// Members of the first targeted field that is a dictionary with members (RFC 9213 § 2.1): what cannot be parsed is as
@@ -180,6 +185,18 @@ struct Directive<'a> {
     argument: Option<Cow<'a, [u8]>>,
 }
 
+impl Directive<'_> {
+    /// The argument as a list of field names.
+    fn fields(&self) -> impl Iterator<Item = HeaderName> {
+        let list = self.argument.as_deref().unwrap_or_default();
+        list.split(|&byte| byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+    }
+
+    fn names_nothing(&self) -> bool {
+        self.argument.as_deref().is_none_or(<[u8]>::is_empty)
+    }
+}
+
 fn plain(headers: &HeaderMap) -> impl Iterator<Item = Directive<'_>> {
     headers.get_all(CACHE_CONTROL).into_iter().flat_map(|value| Reader { rest: value.as_bytes() })
 }
@@ -215,18 +232,23 @@ impl<'a> Reader<'a> {
             return self.take_while(|byte| byte != b',').trim_ascii().into();
         }
         self.rest = &self.rest[1..];
-        let text = self.quoted();
+        let behind = self.rest;
+        let text = self.quoted().unwrap_or_else(|| {
+            // It must hide no directive behind it, nor how far it was meant to go: it says nothing.
+            self.rest = behind;
+            Vec::new()
+        });
         self.skip_while(|byte| byte != b',');
         text.into()
     }
 
-    /// The rest of a quoted string (RFC 9110 § 5.6.4); an unclosed one goes on to the end of the line.
-    fn quoted(&mut self) -> Vec<u8> {
+    /// The rest of a quoted string (RFC 9110 § 5.6.4). `None`: it is not closed on this line.
+    fn quoted(&mut self) -> Option<Vec<u8>> {
         let mut text = Vec::new();
         while let Some((&byte, rest)) = self.rest.split_first() {
             self.rest = rest;
             match (byte, rest.first()) {
-                (b'"', _) => break,
+                (b'"', _) => return Some(text),
                 (b'\\', Some(&escaped)) => {
                     text.push(escaped);
                     self.rest = &rest[1..];
@@ -234,7 +256,7 @@ impl<'a> Reader<'a> {
                 _ => text.push(byte),
             }
         }
-        text
+        None
     }
 
     fn take_while(&mut self, keep: impl Fn(u8) -> bool) -> &'a [u8] {

@@ -70,7 +70,8 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators<'_>) -> Verdict {
         if !matches_any(headers, &IF_MATCH, validators, Comparison::Strong) {
             return Verdict::PreconditionFailed;
         }
-    } else if let (Some(limit), Some(modified)) = (date(headers, &IF_UNMODIFIED_SINCE), validators.last_modified)
+    } else if let (Some(limit), Some(modified)) =
+        (date(headers, &IF_UNMODIFIED_SINCE, validators), validators.last_modified)
         && modified > limit
     {
         return Verdict::PreconditionFailed;
@@ -79,7 +80,7 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators<'_>) -> Verdict {
         if matches_any(headers, &IF_NONE_MATCH, validators, Comparison::Weak) {
             return Verdict::NotModified;
         }
-    } else if let Some(limit) = date(headers, &IF_MODIFIED_SINCE) {
+    } else if let Some(limit) = date(headers, &IF_MODIFIED_SINCE, validators) {
         // A cache that knows no date of modification takes that of the response (RFC 9111 § 4.3.2).
         if validators.last_modified.unwrap_or(validators.date) <= limit {
             return Verdict::NotModified;
@@ -98,7 +99,7 @@ pub fn range_applies(headers: &HeaderMap, validators: &Validators<'_>) -> bool {
     if value.iter().take(3).any(|&byte| byte == b'"') {
         return validators.etag.is_some_and(|etag| etag.equals(EntityTag::read(value), Comparison::Strong));
     }
-    let named = read_date(value);
+    let named = read_date(value, validators);
     named.is_some() && named == validators.strong_date()
 }
 
@@ -178,12 +179,13 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 }
 
 /// A condition's date. One that cannot be read, or several, count as no condition (RFC 9110 § 13.1.3, § 13.1.4).
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    read_date(only(headers, name)?)
+fn date(headers: &HeaderMap, name: &HeaderName, validators: &Validators<'_>) -> Option<Timestamp> {
+    read_date(only(headers, name)?, validators)
 }
 
-fn read_date(text: &[u8]) -> Option<Timestamp> {
-    std::str::from_utf8(text).ok().and_then(Timestamp::from_http_date)
+/// A date that may be the representation's own, which is read as of its receipt.
+fn read_date(text: &[u8], validators: &Validators<'_>) -> Option<Timestamp> {
+    Timestamp::from_http_date(std::str::from_utf8(text).ok()?, validators.date)
 }
 
 /// HTTP dates have no fractions; our own time of receipt has.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::SET_COOKIE;
+use http::header::{MAX_FORWARDS, SET_COOKIE};
 
 use crate::cache_control::CacheControl;
 use crate::conditional;
 use crate::edge_config::{CachedMethods, SetCookiePolicy};
 use crate::entry::StoredResponse;
-use crate::freshness::{Staleness, forbids_stale};
+use crate::freshness::{Staleness, forbids_stale_to_viewers};
 use crate::outcome::Reason;
 use crate::part::{Representation, reads};
 use crate::range::RangeSet;
@@ -27,7 +27,8 @@ pub enum Decision {
     ServeStale(Reason),
     /// The stored response has expired: ask the origin whether it has changed, and let others who ask the same wait.
     Revalidate,
-    /// Fetch, let others who ask the same wait for it, and store it if it may be stored. `Miss` or `Expired`.
+    /// Fetch, let others who ask the same wait for it, and store it if it may be stored. `Miss`, `Expired`, or
+    /// `UnkeyedCredentials`.
     Fetch(Reason),
     /// Pass it to the origin on its own; nothing is stored and nobody waits.
     Bypass(Reason),
@@ -39,8 +40,9 @@ impl Route {
     /// Whether this request can be answered from the cache or by a shared fetch at all; else the reason to pass it
     /// through. Asked before the lookup, which is skipped for requests that cannot use it.
     pub fn uses_cache(&self, request: &ViewerRequest) -> Result<(), Reason> {
-        // A body is not in the key; of the cached methods only OPTIONS can have one.
-        if !self.caches_method(&request.method) || request.has_body {
+        // A body is not in the key, nor who is meant to answer; of the cached methods only OPTIONS can have either.
+        let addressed = || request.method == Method::OPTIONS && request.headers.contains_key(MAX_FORWARDS);
+        if !self.caches_method(&request.method) || request.has_body || addressed() {
             return Err(Reason::MethodNotCached);
         }
         // Who asks for what is stored or nothing must not be passed through.
@@ -86,7 +88,7 @@ impl Route {
         }
         match (usable, found) {
             (Some(_), _) => Decision::Revalidate,
-            (None, Some(_)) => Decision::Fetch(Reason::Expired),
+            (None, Some(response)) => Decision::Fetch(self.unusable(response, request, now)),
             (None, None) => Decision::Fetch(Reason::Miss),
         }
     }
@@ -98,7 +100,7 @@ impl Route {
         let accepted = || {
             let seconds = CacheControl::parse(&request.headers).stale_if_error.unwrap_or(0);
             let within = policy.staleness(response, now) < Duration::from_secs(seconds);
-            policy.honor_request_directives && within && !forbids_stale(response)
+            policy.honor_request_directives && within && !forbids_stale_to_viewers(response)
         };
         self.may_replay(response, request) && (policy.may_serve_stale(response, Staleness::IfError, now) || accepted())
     }
@@ -107,6 +109,16 @@ impl Route {
     /// where the origin wants to be asked for each request.
     pub fn may_collapse(&self, response: &StoredResponse) -> bool {
         !self.behavior.cache_policy.lifetime(response).is_zero()
+    }
+
+    /// Why a response that is stored under the right key may not be used for this request. One that would not be stored
+    /// today is as good as not there.
+    fn unusable(&self, response: &StoredResponse, request: &ViewerRequest, now: Timestamp) -> Reason {
+        match () {
+            () if !self.behavior.cache_policy.is_fresh(response, now) => Reason::Expired,
+            () if !self.may_share(response, self.unkeyed_credentials(&request.headers)) => Reason::UnkeyedCredentials,
+            () => Reason::Miss,
+        }
     }
 
     /// Fresh, and as fresh as the viewer wants it (RFC 9111 § 5.2.1). `immutable` spares what a reload asks, but not
@@ -135,7 +147,7 @@ impl Route {
         }
         let limit = Duration::from_secs(honored.max_stale?);
         let young = honored.max_age.is_none_or(|seconds| response.age(now) <= Duration::from_secs(seconds) + limit);
-        let forbidden = forbids_stale(response) || response.cache_control.s_maxage.is_some();
+        let forbidden = forbids_stale_to_viewers(response);
         (!honored.no_cache && honored.min_fresh.is_none() && young && stale <= limit && !forbidden)
             .then_some(Reason::StaleAsRequested)
     }

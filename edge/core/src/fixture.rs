@@ -167,7 +167,7 @@ pub(crate) fn response(status: u16, text: &str) -> OriginResponse {
 /// A stored 200 of age zero at noon.
 pub(crate) fn stored(text: &str) -> StoredResponse {
     let headers = headers(text);
-    let date = |name: &str| headers.get(name).map(|value| Timestamp::from_http_date(value.to_str().unwrap()));
+    let date = |name: &str| headers.get(name).map(|value| Timestamp::from_http_date(value.to_str().unwrap(), NOON));
     StoredResponse {
         status: StatusCode::OK,
         cache_control: CacheControl::of_response(&headers),

@@ -10,9 +10,12 @@ use crate::plan::CachePolicy;
 use crate::timestamp::Timestamp;
 
 impl CachePolicy {
-    /// Freshness lifetime of a response under this policy (CloudFront: "Manage how long content stays in the cache",
-    /// with the differences that the README lists; RFC 9111 § 4.2.1, § 4.2.2).
+    /// The age until which a response is fresh under this policy (CloudFront: "Manage how long content stays in the cache",
+    /// with the differences that the README lists; RFC 9111 § 4.2.1, § 4.2.2). What the origin names counts from when the
+    /// response was made; the policy's own minimum is time that it stays here, however old it came.
     pub fn lifetime(&self, response: &StoredResponse) -> Duration {
+        let here = |least: Duration| if least.is_zero() { least } else { response.initial_age + least };
+        let (min_ttl, error_minimum) = (here(self.min_ttl), || here(self.error_minimum(response.status)));
         let directives = &response.cache_control;
         let error = response.status.as_u16() >= 400;
         let forbidden = directives.forbids_storing(response.status) || directives.private || directives.no_cache;
@@ -21,20 +24,20 @@ impl CachePolicy {
                 return Duration::ZERO;
             }
             if forbidden {
-                return if error { self.error_minimum(response.status) } else { self.min_ttl };
+                return if error { error_minimum() } else { min_ttl };
             }
         }
         match explicit(response) {
             // CloudFront: "the maximum of the error caching minimum and what the origin names".
-            Some(named) if error => named.min(self.max_ttl).max(self.error_minimum(response.status)),
-            Some(named) => named.max(self.min_ttl).min(self.max_ttl),
+            Some(named) if error => named.min(self.max_ttl).max(error_minimum()),
+            Some(named) => named.min(self.max_ttl).max(min_ttl),
             None if !self.stores_without_lifetime(response) => Duration::ZERO,
-            None if error && !self.origin_controlled => self.error_minimum(response.status),
+            None if error && !self.origin_controlled => error_minimum(),
             // The maximum is for what the origin names (canon of CloudFront: "consulted only when the origin sends").
             None => match self.default_ttl {
-                Some(default) => default.max(self.min_ttl),
+                Some(default) => default.max(min_ttl),
                 None if error => heuristic(response).min(self.max_ttl),
-                None => heuristic(response).max(self.min_ttl).min(self.max_ttl),
+                None => heuristic(response).min(self.max_ttl).max(min_ttl),
             },
         }
     }
@@ -83,11 +86,11 @@ pub enum Staleness {
 
 impl CachePolicy {
     /// Whether a response that is no longer fresh may still be served (RFC 9111 § 4.2.4). What forbids it, forbids it
-    /// whatever else is said; `s-maxage` yields to an explicit permission (RFC 9111 § 5.2.2.10, RFC 5861).
+    /// whatever else is said; `s-maxage` yields to an explicit permission for this very purpose (RFC 9111 § 5.2.2.10, RFC
+    /// 5861), not to what the policy would do unasked.
     pub fn may_serve_stale(&self, response: &StoredResponse, why: Staleness, now: Timestamp) -> bool {
         let directives = &response.cache_control;
-        let permitted = directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
-        if forbids_stale(response) || (directives.s_maxage.is_some() && !permitted) {
+        if forbids_stale(response) {
             return false;
         }
         let window = match why {
@@ -119,9 +122,10 @@ impl CachePolicy {
         if self.origin_controlled { matches!(status.as_u16(), 500 | 502 | 503 | 504) } else { status.as_u16() >= 500 }
     }
 
-    /// CloudFront serves what expired when the origin fails, also without being told so. An error is not worth it.
+    /// CloudFront serves what expired when the origin fails, also without being told so. An error is not worth it, and
+    /// `s-maxage` forbids it.
     fn serves_stale_unasked(&self, response: &StoredResponse) -> bool {
-        !self.origin_controlled && response.status.as_u16() < 400
+        !self.origin_controlled && response.status.as_u16() < 400 && response.cache_control.s_maxage.is_none()
     }
 }
 
@@ -129,6 +133,12 @@ impl CachePolicy {
 pub(crate) fn forbids_stale(response: &StoredResponse) -> bool {
     let directives = &response.cache_control;
     directives.must_revalidate || directives.proxy_revalidate || directives.no_cache
+}
+
+/// Whether the origin forbids that a viewer takes it stale: `s-maxage` forbids it as `proxy-revalidate` does (RFC 9111
+/// § 5.2.2.10), and only the origin itself can permit it again.
+pub(crate) fn forbids_stale_to_viewers(response: &StoredResponse) -> bool {
+    forbids_stale(response) || response.cache_control.s_maxage.is_some()
 }
 
 /// Longest heuristic freshness: a day. RFC 9111 § 4.2.2 leaves it open; beyond a day its predecessors asked for a

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, RANGE, USER_AGENT, VIA,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    MAX_FORWARDS, RANGE, USER_AGENT, VIA,
 };
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
+use crate::cache_control;
 use crate::conditional::CONDITIONS;
 use crate::edge_config::OriginProtocolPolicy;
 use crate::limits;
@@ -41,6 +43,19 @@ pub enum Purpose {
     Pass,
 }
 
+impl OriginRequest {
+    /// Whether a response of this status can answer this request: 304 answers a condition, 206 a range, and nothing else
+    /// (RFC 9110 § 15.4.5, § 15.3.7).
+    pub fn is_answered_by(&self, status: StatusCode) -> bool {
+        let has = |name: &HeaderName| self.headers.contains_key(name);
+        match status {
+            StatusCode::NOT_MODIFIED => has(&IF_NONE_MATCH) || has(&IF_MODIFIED_SINCE),
+            StatusCode::PARTIAL_CONTENT => has(&RANGE) || has(&REQUEST_RANGE),
+            _ => true,
+        }
+    }
+}
+
 impl Route {
     /// Composes the request: what is in the key, what the policy forwards, custom headers, Via, X-Forwarded-For
     /// (CloudFront: "How CloudFront processes and forwards requests to your custom origin").
@@ -56,6 +71,9 @@ impl Route {
             self.forward_all(request, purpose, &mut headers);
         } else {
             self.forward_named(request, purpose, &mut headers);
+        }
+        if request.method == Method::OPTIONS {
+            count_forward(&mut headers);
         }
         add_hop(request, &mut headers);
         self.mark_loop(&mut headers);
@@ -110,7 +128,7 @@ impl Route {
         for (name, value) in &request.headers {
             let listed = policy.key_headers.contains(name);
             let condition = purpose == Purpose::Fill && is_condition_or_range(name);
-            let withheld = NEVER_FORWARDED.contains(name) || POISONOUS.contains(name);
+            let withheld = NEVER_FORWARDED.contains(name) || POISONOUS.contains(name) || is_edges_own(name);
             if !condition && *name != HOST && (listed || !withheld) {
                 headers.append(name, value.clone());
             }
@@ -199,6 +217,8 @@ pub(crate) const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// Our name there.
 const CDN_ID: &str = "proxima";
 
+/// What some viewers of long ago send instead of Range.
+const REQUEST_RANGE: HeaderName = HeaderName::from_static("request-range");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Never the viewer's to send: Host is chosen here, Expect concerns one hop (the body is sent without waiting), and the
@@ -206,25 +226,54 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NEVER_FORWARDED: [HeaderName; 3] =
     [EXPECT, HeaderName::from_static("x-forwarded-proto"), HeaderName::from_static("x-real-ip")];
 
-/// Fields that make some origins answer for another host, path or method than those in the key, so that one viewer could
-/// poison the cache for others. Forwarded only where the key has them.
-const POISONOUS: [HeaderName; 11] = [
+/// Whether only an edge may set a field (CloudFront: "Add CloudFront request headers"). None is set yet, so that a policy
+/// has none in its key.
+pub(crate) fn is_edges_own(name: &HeaderName) -> bool {
+    name.as_str().starts_with("cloudfront-")
+}
+
+/// Fields that make some origins answer for another scheme, host, path or method than those in the key, so that one viewer
+/// could poison the cache for others. Forwarded only where the key has them.
+const POISONOUS: [HeaderName; 17] = [
     HeaderName::from_static("forwarded"),
+    HeaderName::from_static("front-end-https"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-protocol"),
     HeaderName::from_static("x-forwarded-scheme"),
     HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
     HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-url-scheme"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
 ];
 
 /// Whether a field makes a request one for this viewer's copy or part, and not for the whole.
 pub(crate) fn is_condition_or_range(name: &HeaderName) -> bool {
-    *name == RANGE || name.as_str() == "request-range" || CONDITIONS.contains(name)
+    *name == RANGE || *name == REQUEST_RANGE || CONDITIONS.contains(name)
+}
+
+/// How often a request may still be forwarded (RFC 9110 § 7.6.2), where it says so in a way that can be read.
+pub(crate) fn forwards_left(headers: &HeaderMap) -> Option<u64> {
+    cache_control::delta_seconds(headers.get(MAX_FORWARDS)?.as_bytes())
+}
+
+/// One forward less. Whoever may not be forwarded at all is not admitted.
+fn count_forward(headers: &mut HeaderMap) {
+    match forwards_left(headers) {
+        Some(left) => {
+            headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+        }
+        None => {
+            headers.remove(MAX_FORWARDS);
+        }
+    }
 }
 
 /// Appends this hop to Via (RFC 9110 § 7.6.3) and the viewer to X-Forwarded-For (CloudFront: the address of the TCP

@@ -184,7 +184,7 @@ reasons! {
     /// The request asks for a range of what is not in the cache, nor on its way near enough; the origin was asked for it.
     RangeRequest => Miss, Miss, Miss, 200;
     /// The request carries credentials that reach the origin without being in the key.
-    UnkeyedCredentials => Miss, Miss, Miss, 200;
+    UnkeyedCredentials => Miss, Miss, Request, 200;
     /// Too many requests wait already; this one went to the origin on its own.
     TooManyFollowers => Miss, Miss, Miss, 200;
     /// A HEAD request for what is not in the cache.
@@ -241,7 +241,7 @@ reasons! {
     OriginCommError => Error, OriginCommError, Miss, 502;
     /// The origin did not answer in time.
     OriginReadTimeout => Error, OriginCommError, Miss, 504;
-    /// The origin's answer is not HTTP.
+    /// The origin's answer is not HTTP, or none to what it was asked: 304 without a condition, 206 without a range.
     OriginInvalidResponse => Error, OriginInvalidResponseError, Miss, 502;
     /// The origin's response head is too long.
     OriginHeaderTooBig => Error, OriginHeaderTooBigError, Miss, 502;

@@ -87,8 +87,8 @@ impl<'a> Representation<'a> {
         Self {
             status: response.status,
             headers,
-            last_modified: date_field(headers, &LAST_MODIFIED),
-            date: date_field(headers, &DATE).unwrap_or(response.received_at),
+            last_modified: date_field(headers, &LAST_MODIFIED, response.received_at),
+            date: date_field(headers, &DATE, response.received_at).unwrap_or(response.received_at),
             length: None,
         }
     }

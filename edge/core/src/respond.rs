@@ -91,11 +91,14 @@ pub fn not_modified(response: &mut Response<()>) {
     }
 }
 
-/// Makes the head of a whole 200 that of a 206 with this body (RFC 9110 § 15.3.7). All other fields stay, with or
-/// without If-Range: whoever has only a part may need them.
+/// Makes the head of a whole 200 that of a 206 with this body (RFC 9110 § 15.3.7). Digests of the content of the whole
+/// are not those of a part (RFC 9530 § 2); digests of the representation are. All other fields stay, with or without
+/// If-Range: whoever has only a part may need them.
 pub fn partial(response: &mut Response<()>, layout: &Layout) {
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     let headers = response.headers_mut();
+    headers.remove(CONTENT_DIGEST);
+    headers.remove(CONTENT_MD5);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(layout.length));
     match &layout.framing {
         Framing::Single(range) => headers.insert(CONTENT_RANGE, range.clone()),
@@ -141,12 +144,14 @@ pub(crate) const OF_BYTES: [HeaderName; 7] = [
     CONTENT_LENGTH,
     CONTENT_ENCODING,
     CONTENT_RANGE,
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("content-md5"),
+    CONTENT_DIGEST,
+    CONTENT_MD5,
     HeaderName::from_static("digest"),
     HeaderName::from_static("repr-digest"),
 ];
 
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 const X_PROXIMA_REASON: HeaderName = HeaderName::from_static("x-proxima-reason");
 
 impl Answer<'_> {

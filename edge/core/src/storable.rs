@@ -119,9 +119,10 @@ impl Route {
             206 => Err(NotStored::Partial),
             100..=199 | 304 => Err(NotStored::Status),
             // RFC 6585 § 3 to § 6: never by a cache.
-            428 | 429 | 511 => Err(NotStored::Status),
-            // A malformed or oversized request of one viewer must not answer the others.
-            400 | 413 | 416 | 431 | 494 if !policy.origin_controlled => Err(NotStored::Status),
+            428 | 429 | 431 | 511 => Err(NotStored::Status),
+            // A malformed or oversized request of one viewer must not answer the others. 401 is on neither of CloudFront's
+            // lists: it asks one viewer for credentials.
+            400 | 401 | 413 | 416 | 494 if !policy.origin_controlled => Err(NotStored::Status),
             // CloudFront: "caches only when the origin sends max-age or s-maxage".
             403 | 405 | 412 | 415 if !policy.origin_controlled && !directives.names_lifetime() => {
                 Err(NotStored::Status)
@@ -141,6 +142,14 @@ impl Route {
             && read(response, 0).has_explicit_freshness()
             && invalidation::names_target(request, self, response.headers.get(CONTENT_LOCATION))
     }
+}
+
+/// Whether a response that is not stored has taken the place of what is, so that nobody may have that any more. A refusal
+/// of one request says nothing of others, nor does a failure; nor what one viewer's credentials brought.
+pub fn supersedes(request: &OriginRequest, status: StatusCode) -> bool {
+    let of_resource =
+        status.is_success() || status.is_redirection() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    of_resource && !request.unkeyed_credentials
 }
 
 /// Fields of one connection. Content-Length is not one, but whoever sends the message frames it.
@@ -180,13 +189,14 @@ pub(crate) fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
     let headers = &response.headers;
     let cache_control = CacheControl::of_response(headers);
     let expires = headers.contains_key(EXPIRES) && !cache_control.targeted;
-    let date = date_field(headers, &DATE).unwrap_or(response.received_at);
+    let dated = |name| date_field(headers, name, response.received_at);
+    let date = dated(&DATE).unwrap_or(response.received_at);
     StoredResponse {
         status: response.status,
         headers: headers.clone(),
         cache_control,
-        expires: expires.then(|| date_field(headers, &EXPIRES).unwrap_or(EPOCH)),
-        last_modified: date_field(headers, &LAST_MODIFIED),
+        expires: expires.then(|| dated(&EXPIRES).unwrap_or(EPOCH)),
+        last_modified: dated(&LAST_MODIFIED),
         date,
         received_at: response.received_at,
         initial_age: initial_age(response, date),
@@ -200,9 +210,9 @@ pub(crate) fn read(response: &OriginResponse, epoch: u64) -> StoredResponse {
 
 const EPOCH: Timestamp = Timestamp::from_millis(0);
 
-/// The first field of this name, as a date.
-pub(crate) fn date_field(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    headers.get(name)?.to_str().ok().and_then(Timestamp::from_http_date)
+/// The first field of this name, as a date, in a message that was received then.
+pub(crate) fn date_field(headers: &HeaderMap, name: &HeaderName, received_at: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_http_date(headers.get(name)?.to_str().ok()?, received_at)
 }
 
 /// `corrected_initial_age` (RFC 9111 § 4.2.3).

@@ -58,7 +58,7 @@ impl Route {
         response: &OriginResponse,
         epoch: u64,
     ) -> Confirmed {
-        if !same_tag(stored, response) {
+        if !is_about(response, stored) {
             return Confirmed::Other;
         }
         let updated = self.updated(stored, response, epoch);
@@ -67,8 +67,25 @@ impl Route {
             // confirmation under new names must not add up for ever.
             Ok(kept) if kept.vary != stored.vary || has_too_many_fields(&kept) => Confirmed::Other,
             Ok(kept) => Confirmed::Kept(Box::new(kept)),
-            Err(why) => Confirmed::Unshared(Box::new(with_room(updated)), why),
+            Err(why) => {
+                let own = self.with_own_cookies(&updated, response).unwrap_or(updated);
+                Confirmed::Unshared(Box::new(with_room(own)), why)
+            }
         }
+    }
+
+    /// What the viewer who asked gets instead of what a 304 has made of the stored response, if that is another: the
+    /// cookies that it sets are his, as those of a 200 would be, and nobody else's.
+    pub fn with_own_cookies(&self, kept: &StoredResponse, response: &OriginResponse) -> Option<StoredResponse> {
+        let sets = response.headers.contains_key(SET_COOKIE);
+        if !sets || self.behavior.cache_policy.set_cookie != SetCookiePolicy::Bypass {
+            return None;
+        }
+        let mut own = kept.clone();
+        for value in response.headers.get_all(SET_COOKIE) {
+            own.headers.append(SET_COOKIE, value.clone());
+        }
+        Some(own)
     }
 
     /// Judges the response to a HEAD by what is stored for GET (RFC 9111 § 4.3.5). `epoch` was read before the request.
@@ -82,15 +99,19 @@ impl Route {
         if response.status != StatusCode::OK || stored.status != StatusCode::OK {
             return HeadVerdict::Untouched;
         }
+        let unkeyed = self.unkeyed_credentials(&request.headers);
+        let kept = self.keep(self.updated(stored, response, epoch), unkeyed);
+        // What one viewer's credentials brought, and nobody else may have, says nothing of what the others get.
+        if unkeyed.any() && kept.is_err() {
+            return HeadVerdict::Untouched;
+        }
         let length = response.body_length.is_none_or(|length| length == stored.body_length);
         let same = |name| response.headers.get(&name).is_none_or(|value| stored.headers.get(&name) == Some(value));
         if !length || ![ETAG, LAST_MODIFIED, CONTENT_ENCODING].into_iter().all(same) {
             return HeadVerdict::Forgotten;
         }
-        match self.keep(self.updated(stored, response, epoch), self.unkeyed_credentials(&request.headers)) {
+        match kept {
             Ok(kept) if kept.vary == stored.vary && !has_too_many_fields(&kept) => HeadVerdict::Kept(Box::new(kept)),
-            // What one viewer's credentials brought says nothing of what the others get.
-            Err(NotStored::UnkeyedCredentials) => HeadVerdict::Untouched,
             Ok(_) | Err(_) => HeadVerdict::Forgotten,
         }
     }
@@ -134,12 +155,16 @@ fn has_too_many_fields(kept: &StoredResponse) -> bool {
 }
 
 /// Whether the 304 is about what is stored. A tag that differs means another representation (RFC 9111 § 4.3.4), unless
-/// the tag was all that the origin was asked by: then it has recognised it, whatever it answers with.
-fn same_tag(stored: &StoredResponse, response: &OriginResponse) -> bool {
+/// the tag was all that the origin was asked by: then it has recognised it, whatever it answers with. Without a tag in
+/// both, so does a date of modification that differs.
+fn is_about(response: &OriginResponse, stored: &StoredResponse) -> bool {
     let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
     match (stored.headers.get(ETAG), response.headers.get(ETAG)) {
         (Some(known), Some(sent)) => opaque(known) == opaque(sent) || stored.last_modified.is_none(),
-        _ => true,
+        _ => {
+            let sent = storable::date_field(&response.headers, &LAST_MODIFIED, response.received_at);
+            stored.last_modified.is_none_or(|known| sent.is_none_or(|sent| sent == known))
+        }
     }
 }
 

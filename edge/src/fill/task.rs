@@ -12,6 +12,7 @@ use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::OriginRequest;
 use proxima_edge_core::outcome::NotStored;
 use proxima_edge_core::route::Route;
+use proxima_edge_core::storable;
 use proxima_edge_core::validation::{self, Confirmed};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -30,6 +31,15 @@ pub(super) enum Unshared {
     Fetched(Box<Fetched>, NotStored),
     /// What was kept, confirmed by the origin for this viewer.
     Confirmed(Found),
+}
+
+impl Unshared {
+    pub(super) fn into_confirmed(self) -> Option<Found> {
+        match self {
+            Self::Confirmed(found) => Some(found),
+            Self::Fetched(..) => None,
+        }
+    }
 }
 
 /// One fetch. Lives on the worker of its initiator.
@@ -126,12 +136,20 @@ impl Fill {
                 let head = Arc::from(head);
                 edge.store.refresh(permit.key.clone(), kept, Arc::clone(&head)).await;
                 edge.metrics.revalidated.inc();
+                if let Some(own) = self.route.with_own_cookies(&head, &fetched.head)
+                    && let Some(initiator) = self.initiator.take()
+                {
+                    let found = Found { head: Arc::new(own), body: kept.body.clone() };
+                    let _ = initiator.send(Unshared::Confirmed(found));
+                }
                 let found = Found { head, body: kept.body.clone() };
                 permit.progress.settle(Head::Kept(found, Standing::Confirmed));
                 true
             }
             Confirmed::Unshared(head, why) => {
-                edge.store.forget(permit.key.clone(), kept).await;
+                if storable::supersedes(&self.request, StatusCode::NOT_MODIFIED) {
+                    edge.store.forget(permit.key.clone(), kept).await;
+                }
                 edge.metrics.not_stored(why);
                 let found = Found { head: Arc::from(head), body: kept.body.clone() };
                 if let Some(initiator) = self.initiator.take() {
@@ -169,12 +187,13 @@ impl Fill {
             Err(why) => {
                 edge.metrics.not_stored(why);
                 let status = fetched.head.status;
+                let superseded = storable::supersedes(&self.request, status);
                 // Other viewers may bring no credentials, and then it can be shared. And a refusal of one request says
                 // nothing of others.
-                if !self.request.unkeyed_credentials && (is_of_resource(status) || status.is_server_error()) {
+                if superseded || (!self.request.unkeyed_credentials && status.is_server_error()) {
                     edge.fills.hit_for_miss.insert(permit.key.clone(), edge.clock.uptime());
                     // It has taken the place of what was kept; a failure has not.
-                    if let Some(kept) = self.kept.take().filter(|_| is_of_resource(status)) {
+                    if let Some(kept) = self.kept.take().filter(|_| superseded) {
                         edge.store.forget(permit.key.clone(), &kept).await;
                     }
                 }
@@ -205,11 +224,6 @@ impl Fill {
         }
         key
     }
-}
-
-/// Whether a status tells what the resource is, or that it is no more; others tell of one request.
-fn is_of_resource(status: StatusCode) -> bool {
-    status.is_success() || status.is_redirection() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 /// Names known so far and new ones, sorted. A response without Vary among others with it stays a variant of theirs:

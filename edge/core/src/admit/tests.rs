@@ -91,6 +91,20 @@ fn allowed_methods_decide_about_the_method() {
 }
 
 #[test]
+fn options_that_may_go_no_further_is_answered_here() {
+    // RFC 9110 § 7.6.2.
+    let route =
+        crate::fixture::route(|distribution| distribution.default_behavior.allowed_methods = AllowedMethods::Any);
+    for (method, forwards, refused) in
+        [("OPTIONS", "0", true), ("OPTIONS", "1", false), ("OPTIONS", "x", false), ("GET", "0", false)]
+    {
+        let request = crate::fixture::request(&format!("{method} / HTTP/1.1\nMax-Forwards: {forwards}"));
+        let reason = route.admit(&request).err().map(|refusal| refusal.reason);
+        assert_eq!(reason, refused.then_some(Reason::MethodNotAllowed), "{method} {forwards}");
+    }
+}
+
+#[test]
 fn a_request_that_comes_back_or_has_gone_too_far_is_a_loop() {
     // RFC 8586 § 2; the distribution of the fixture is `u-1`.
     let route = crate::fixture::route(|_| {});

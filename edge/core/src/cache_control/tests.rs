@@ -68,7 +68,17 @@ fn unknown_and_malformed_directives_are_skipped() {
     check(&["foo=\"a\\\", no-store\", max-age=5"], five);
     check(&["foo=\"a\"no-store, max-age=5"], five);
     check(&["xmax-age=9, max-agex=9, max-age=5"], five);
-    check(&["foo=\"never closed, no-store"], NOTHING);
+}
+
+#[test]
+fn an_unclosed_quote_names_nothing_and_hides_nothing() {
+    check(&["foo=\"never closed, no-store"], CacheControl { no_store: true, ..NOTHING });
+    let private = CacheControl { max_age: Some(60), private: true, ..NOTHING };
+    check(&["max-age=60, private=\"set-cookie, x-user"], private);
+    check(&["private=\"set-cookie\\\", max-age=60"], private);
+    check(&["private=\"", "max-age=60"], private);
+    check(&["max-age=\"60, no-cache"], CacheControl { max_age: Some(0), no_cache: true, ..NOTHING });
+    check(&["max-stale=\"5"], CacheControl { max_stale: Some(0), ..NOTHING });
 }
 
 #[test]
@@ -118,6 +128,19 @@ fn named_fields_do_not_make_a_directive_general() {
     check(&["no-cache=\"Set-Cookie\", no-cache"], CacheControl { no_cache: true, ..NOTHING });
     check(&["no-cache=\"\""], CacheControl { no_cache: true, ..NOTHING });
     check(&["private="], CacheControl { private: true, ..NOTHING });
+}
+
+#[test]
+fn a_field_without_which_the_body_is_another_makes_a_directive_general() {
+    for field in ["Content-Encoding", "content-type", "Content-Range", "vary"] {
+        let lines = format!("Cache-Control: private=\"x-a, {field}\", no-cache=\"{field}\"");
+        check(&[&lines["Cache-Control: ".len()..]], CacheControl { private: true, no_cache: true, ..NOTHING });
+        assert_eq!(withheld_fields(&headers(&lines)), ["x-a"]);
+    }
+    check_targeted(
+        "CDN-Cache-Control: private=content-encoding",
+        CacheControl { private: true, targeted: true, ..NOTHING },
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ const AFTER: &str = "Sun, 22 Nov 2026 11:30:00 GMT";
 
 /// Validators of a response of noon with these fields.
 fn validators(fields: &HeaderMap) -> Validators<'_> {
-    let modified = fields.get("last-modified").and_then(|value| Timestamp::from_http_date(value.to_str().unwrap()));
+    let modified =
+        fields.get("last-modified").and_then(|value| Timestamp::from_http_date(value.to_str().unwrap(), NOON));
     Validators::new(fields, modified, NOON)
 }
 

@@ -167,22 +167,23 @@ fn what_the_policy_of_now_would_not_store_is_not_served() {
     let get = "GET / HTTP/1.1";
     for (set_cookie, expected) in [
         (SetCookiePolicy::Store, Decision::Serve),
-        (SetCookiePolicy::Strip, Decision::Fetch(Reason::Expired)),
-        (SetCookiePolicy::Bypass, Decision::Fetch(Reason::Expired)),
+        (SetCookiePolicy::Strip, Decision::Fetch(Reason::Miss)),
+        (SetCookiePolicy::Bypass, Decision::Fetch(Reason::Miss)),
     ] {
         check(&route_with(CachePolicyConfig { set_cookie, ..policy() }), Some(&cookie), get, expected);
     }
     let refusal = StoredResponse { status: StatusCode::BAD_REQUEST, ..stored("Cache-Control: max-age=600") };
     check(&route_with(origin_controlled()), Some(&refusal), get, Decision::Serve);
-    check(&route_with(policy()), Some(&refusal), get, Decision::Fetch(Reason::Expired));
+    check(&route_with(policy()), Some(&refusal), get, Decision::Fetch(Reason::Miss));
 }
 
 #[test]
 fn unkeyed_credentials_are_answered_only_with_what_may_be_shared() {
-    let expired = Decision::Fetch(Reason::Expired);
+    let withheld = Decision::Fetch(Reason::UnkeyedCredentials);
     for (fields, directives, expected) in [
         ("", "max-age=600", Decision::Serve),
-        ("Authorization: x", "max-age=600", expired.clone()),
+        ("Authorization: x", "max-age=600", withheld.clone()),
+        ("Authorization: x", "max-age=20", Decision::Fetch(Reason::Expired)),
         ("Authorization: x", "max-age=600, public", Decision::Serve),
         ("Authorization: x", "s-maxage=600", Decision::Serve),
         ("Authorization: x", "max-age=600, must-revalidate", Decision::Serve),
@@ -193,7 +194,7 @@ fn unkeyed_credentials_are_answered_only_with_what_may_be_shared() {
     }
     let heuristic = stored("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT");
     check(&route_with(origin_controlled()), Some(&heuristic), "GET / HTTP/1.1", Decision::Serve);
-    check(&route_with(origin_controlled()), Some(&heuristic), "GET / HTTP/1.1\nCookie: a=1", expired);
+    check(&route_with(origin_controlled()), Some(&heuristic), "GET / HTTP/1.1\nCookie: a=1", withheld);
     // Where they do not reach the origin they do not matter.
     let get = "GET / HTTP/1.1\nAuthorization: x\nCookie: a=1";
     check(&route_with(policy()), Some(&heuristic), get, Decision::Serve);
@@ -215,6 +216,7 @@ fn stale_is_served_while_it_is_refreshed_within_its_window() {
         ("max-age=20, stale-while-revalidate=60, proxy-revalidate", Decision::Revalidate),
         ("max-age=20, stale-while-revalidate=60, no-cache", Decision::Revalidate),
         ("s-maxage=20, stale-while-revalidate=60", stale.clone()),
+        ("s-maxage=20, stale-if-error=60", Decision::Revalidate),
         ("max-age=20", Decision::Revalidate),
     ] {
         let found = stored(&format!("Cache-Control: {directives}"));
@@ -266,7 +268,9 @@ fn a_stale_response_stands_in_for_a_failed_origin() {
     }
     check_stand_in("s-maxage=10", 11, [false, false]);
     check_stand_in("s-maxage=10, stale-if-error=20", 11, [true, true]);
-    check_stand_in("s-maxage=10, stale-while-revalidate=1", 12, [true, false]);
+    // Each permission is for its own purpose.
+    check_stand_in("s-maxage=10, stale-while-revalidate=1", 12, [false, false]);
+    check_stand_in("s-maxage=10, stale-while-revalidate=60", 12, [false, false]);
     // An error that was stored is no better than the next one.
     let error = StoredResponse { status: StatusCode::NOT_FOUND, ..stored("Cache-Control: max-age=10") };
     let late = NOON.plus(Duration::from_secs(30));
@@ -349,6 +353,10 @@ fn a_viewer_may_accept_stale_in_place_of_an_error_where_viewers_count() {
     assert!(route_with(controlled.clone()).stands_in(&found, &text(21), late));
     assert!(!route_with(controlled.clone()).stands_in(&found, &text(20), late));
     assert!(!route_with(origin_controlled()).stands_in(&found, &text(21), late));
-    let strict = stored("Cache-Control: max-age=10, must-revalidate");
-    assert!(!route_with(controlled).stands_in(&strict, &text(21), late));
+    for directives in
+        ["max-age=10, must-revalidate", "s-maxage=10", "s-maxage=10, stale-if-error=5", "max-age=10, s-maxage=5"]
+    {
+        let strict = stored(&format!("Cache-Control: {directives}"));
+        assert!(!route_with(controlled.clone()).stands_in(&strict, &text(600), late), "{directives}");
+    }
 }

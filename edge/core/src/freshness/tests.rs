@@ -262,6 +262,51 @@ fn a_response_is_fresh_until_its_age_reaches_its_lifetime() {
     assert!(policy.is_fresh(&response, Timestamp::from_millis(0)));
 }
 
+/// How long a response that came at this age stays fresh here, seconds.
+fn stays(policy: &CachePolicyConfig, age: u64, response: StoredResponse) -> i64 {
+    let response = StoredResponse { initial_age: Duration::from_secs(age), ..response };
+    route_with(policy.clone()).behavior.cache_policy.ttl(&response, NOON)
+}
+
+#[test]
+fn the_policys_minimum_counts_from_receipt_and_what_the_origin_names_from_when_it_was_made() {
+    let minimum = CachePolicyConfig { min_ttl_ms: 60_000, max_ttl_ms: MAX * 1_000, ..policy() };
+    for (age, fields, expected) in [
+        (4_000, "Cache-Control: max-age=5", 60),
+        (40, "Cache-Control: max-age=5", 60),
+        (40, "Cache-Control: max-age=200", 160),
+        (190, "Cache-Control: max-age=200", 60),
+        (4_000, "Cache-Control: max-age=9000", 60),
+        (4_000, "Expires: 0", 60),
+        (100_000, "", 60),
+        (1, "Cache-Control: no-store", -1),
+    ] {
+        assert_eq!(stays(&minimum, age, stored(fields)), expected, "{age} {fields}");
+    }
+    let overriding = CachePolicyConfig { override_origin_directives: true, ..minimum };
+    assert_eq!(stays(&overriding, 4_000, stored("Cache-Control: no-store")), 60);
+    let heuristic = CachePolicyConfig { default_ttl_ms: None, min_ttl_ms: 60_000, ..origin_controlled() };
+    assert_eq!(stays(&heuristic, 4_000, stored("Last-Modified: Sun, 22 Nov 2026 11:00:00 GMT")), 60);
+    // Without a minimum, age is all there is.
+    assert_eq!(stays(&policy(), 4_000, stored("Cache-Control: max-age=60")), -3_940);
+    assert_eq!(stays(&origin_controlled(), 4_000, stored("Cache-Control: max-age=60")), -3_940);
+}
+
+#[test]
+fn the_error_minimum_counts_from_receipt() {
+    let error = |fields: &str| StoredResponse { status: StatusCode::SERVICE_UNAVAILABLE, ..stored(fields) };
+    for (age, fields, expected) in [
+        (15, "", 10),
+        (15, "Cache-Control: max-age=5", 10),
+        (15, "Cache-Control: max-age=20", 10),
+        (15, "Cache-Control: max-age=40", 25),
+        (15, "Cache-Control: no-store", -15),
+    ] {
+        assert_eq!(stays(&policy(), age, error(fields)), expected, "{age} {fields}");
+    }
+    assert_eq!(stays(&origin_controlled(), 15, error("")), -15);
+}
+
 proptest! {
     #[test]
     fn what_is_stale_never_becomes_fresh(age in 0..3_000_u64, more in 0..3_000_u64, max_age in 0..3_000_u64) {

@@ -236,6 +236,55 @@ fn credentials_outside_the_key_are_noticed() {
     }
 }
 
+#[test]
+fn options_counts_its_forwards_down() {
+    // RFC 9110 § 7.6.2; other methods may leave it alone.
+    let route = route_with(origin_controlled());
+    for (method, forwards, expected) in [
+        ("OPTIONS", "2", Some("1")),
+        ("OPTIONS", "1", Some("0")),
+        ("OPTIONS", "99999999999999999999", Some("2147483647")),
+        ("OPTIONS", "x", None),
+        ("GET", "2", Some("2")),
+    ] {
+        let viewer = request(&format!("{method} / HTTP/1.1\nMax-Forwards: {forwards}"));
+        let sent = route.origin_request(&viewer, Purpose::Pass).headers;
+        assert_eq!(sent.get(MAX_FORWARDS).map(|value| value.to_str().unwrap()), expected, "{method} {forwards}");
+    }
+}
+
+#[test]
+fn what_only_an_edge_may_say_is_not_taken_from_viewers() {
+    let fields = "CloudFront-Viewer-Country: DE\nCloudFront-Forwarded-Proto: https";
+    check(&route_with(origin_controlled()), fields, Purpose::Pass, HOP);
+    let key = CacheKeyConfig { headers: names(&["cloudfront-viewer-country"]), ..CacheKeyConfig::default() };
+    check(&keyed(key.clone()), fields, Purpose::Fill, NAMED);
+    let plain = request("GET / HTTP/1.1");
+    let lying = request(&format!("GET / HTTP/1.1\n{fields}"));
+    assert_eq!(keyed(key.clone()).cache_key(&plain), keyed(key).cache_key(&lying));
+}
+
+#[test]
+fn some_statuses_answer_only_who_asked_for_them() {
+    let answers = |purpose, fields: &str, status: u16| {
+        let outgoing =
+            route_with(origin_controlled()).origin_request(&request(&format!("GET / HTTP/1.1\n{fields}")), purpose);
+        outgoing.is_answered_by(StatusCode::from_u16(status).unwrap())
+    };
+    for condition in ["If-None-Match: \"a\"", "If-Modified-Since: Sun, 22 Nov 2026 11:00:00 GMT"] {
+        assert!(answers(Purpose::Pass, condition, 304) && !answers(Purpose::Pass, condition, 206), "{condition}");
+        assert!(!answers(Purpose::Fill, condition, 304), "a fill has no conditions of viewers");
+    }
+    for range in ["Range: bytes=0-1", "Request-Range: bytes=0-1"] {
+        assert!(answers(Purpose::Pass, range, 206) && !answers(Purpose::Pass, range, 304), "{range}");
+        assert!(!answers(Purpose::Fill, range, 206), "a fill has no range");
+    }
+    for status in [200, 204, 301, 404, 412, 416, 500] {
+        assert!(answers(Purpose::Fill, "", status), "{status}");
+    }
+    assert!(!answers(Purpose::Pass, "If-Match: \"a\"", 304));
+}
+
 proptest! {
     /// Two viewers that share a key ask the origin for the same, but for what says who they are.
     #[test]

@@ -296,6 +296,16 @@ fn a_normalised_accept_encoding_is_no_ordinary_key_header() {
 }
 
 #[test]
+fn what_viewers_cannot_say_is_in_no_key() {
+    let plan = plan(|config| {
+        let mut policy = policy();
+        policy.key.headers = strings(&["x-a", "cloudfront-viewer-country"]);
+        config.distributions[0].default_behavior.cache_policy = policy;
+    });
+    assert_eq!(plan.distributions[0].default_behavior.cache_policy.key_headers, ["x-a"]);
+}
+
+#[test]
 fn caching_is_disabled_when_every_lifetime_is_zero() {
     for (min, default, max, disabled) in [
         (0, Some(0), 0, true),

@@ -26,8 +26,9 @@ pub(super) fn check(head: &Parts) -> Result<(), Refusal> {
     }
 }
 
-/// What is wrong with a raw path. Dot segments, also encoded ones and between encoded slashes; backslashes, which some
-/// servers take for slashes; controls; percent signs that encode nothing.
+/// What is wrong with a raw path. Dot segments, also encoded ones, between encoded slashes, and with parameters (`..;a`),
+/// which some servers take off before they resolve them; backslashes, which some servers take for slashes; controls;
+/// percent signs that encode nothing.
 pub(crate) fn problem(path: &str) -> Option<&'static str> {
     let mut rest = path.as_bytes();
     let mut segment = Segment::default();
@@ -53,22 +54,30 @@ pub(crate) fn problem(path: &str) -> Option<&'static str> {
             }
             segment = Segment::default();
         } else {
-            segment.length += 1;
-            segment.dots += usize::from(meant == b'.');
+            segment.note(meant);
         }
         rest = next;
     }
     segment.is_dots().then_some("the path has a dot segment")
 }
 
-/// What is remembered of the segment being read, decoded.
+/// What is remembered of the segment being read, decoded and without its parameters (RFC 3986 § 3.3).
 #[derive(Default)]
 struct Segment {
     length: usize,
     dots: usize,
+    has_parameters: bool,
 }
 
 impl Segment {
+    fn note(&mut self, byte: u8) {
+        self.has_parameters |= byte == b';';
+        if !self.has_parameters {
+            self.length += 1;
+            self.dots += usize::from(byte == b'.');
+        }
+    }
+
     fn is_dots(&self) -> bool {
         self.length == self.dots && matches!(self.length, 1 | 2)
     }

@@ -96,8 +96,10 @@ fn a_304_has_what_a_cache_needs_and_nothing_of_the_body() {
 /// RFC 9110 § 15.3.7.
 #[test]
 fn a_206_describes_its_part_and_keeps_the_rest() {
-    let kept = "Cache-Control: max-age=60\nDate: Sun, 22 Nov 2026 12:00:00 GMT\nETag: \"a\"\nX-A: 1";
-    let response = fixture::stored(&format!("{kept}\nContent-Type: text/plain\nContent-Range: bytes 0-0/9"));
+    let kept = "Cache-Control: max-age=60\nDate: Sun, 22 Nov 2026 12:00:00 GMT\nETag: \"a\"\nRepr-Digest: sha-256=:YQ==:\nX-A: 1";
+    let replaced = "Content-Type: text/plain\nContent-Range: bytes 0-0/9";
+    let digests = "Content-Digest: sha-256=:YQ==:\nContent-MD5: YQ==";
+    let response = fixture::stored(&format!("{kept}\n{replaced}\n{digests}"));
     let check = |framing: Framing, expected: &str| {
         let mut head = stored(&response, &answer(&identity(), Reason::Hit));
         partial(&mut head, &Layout { framing, segments: Vec::new(), length: 2 });

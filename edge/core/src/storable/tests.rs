@@ -88,7 +88,7 @@ fn status_decides_whether_a_lifetime_must_be_named() {
         check(policy(), status, explicit, Ok(()));
     }
     let expires = "Expires: Sun, 22 Nov 2026 12:05:00 GMT";
-    for status in [201, 202, 307, 308, 401, 451, 505] {
+    for status in [201, 202, 307, 308, 451, 505] {
         check(policy(), status, "", Err(NotStored::Status));
         check(policy(), status, explicit, Ok(()));
         check(policy(), status, expires, Ok(()));
@@ -105,7 +105,7 @@ fn status_decides_whether_a_lifetime_must_be_named() {
         check(policy(), status, explicit, Ok(()));
         check(origin_controlled(), status, expires, Ok(()));
     }
-    for status in [428, 429, 511, 304, 101] {
+    for status in [428, 429, 431, 511, 304, 101] {
         check(policy(), status, explicit, Err(NotStored::Status));
         check(origin_controlled(), status, explicit, Err(NotStored::Status));
     }
@@ -115,7 +115,7 @@ fn status_decides_whether_a_lifetime_must_be_named() {
 
 #[test]
 fn refusals_of_one_viewers_request_are_not_shared() {
-    for status in [400, 413, 416, 431, 494] {
+    for status in [400, 401, 413, 416, 494] {
         check(policy(), status, "Cache-Control: max-age=60", Err(NotStored::Status));
         check(overriding(60_000), status, "Cache-Control: max-age=60", Err(NotStored::Status));
         check(origin_controlled(), status, "", Err(NotStored::Status));
@@ -412,5 +412,18 @@ proptest! {
                 stored.age(Timestamp::from_millis(u64::MAX));
             }
         }
+    }
+}
+
+#[test]
+fn only_what_is_of_the_resource_and_for_all_supersedes_what_is_stored() {
+    let route = route_with(origin_controlled());
+    let asked = |fields: &str| route.origin_request(&request(&format!("GET / HTTP/1.1\n{fields}")), Purpose::Fill);
+    for (status, expected) in
+        [(200, true), (204, true), (302, true), (304, true), (404, true), (410, true), (403, false), (500, false)]
+    {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(supersedes(&asked(""), status), expected, "{status}");
+        assert!(!supersedes(&asked("Cookie: session=1"), status), "{status}");
     }
 }

@@ -108,10 +108,31 @@ fn a_304_of_another_representation_changes_nothing() {
     assert!(matches!(judge("ETag: \"a\""), Confirmed::Kept(_)));
     assert!(matches!(judge("ETag: W/\"a\""), Confirmed::Kept(_)));
     assert!(matches!(judge(""), Confirmed::Kept(_)));
+    // The date counts only where no tag does.
+    let another = "Last-Modified: Sun, 22 Nov 2026 11:30:00 GMT";
+    assert!(matches!(judge(another), Confirmed::Other));
+    assert!(matches!(judge(MODIFIED), Confirmed::Kept(_)));
+    assert!(matches!(judge("Last-Modified: yesterday"), Confirmed::Kept(_)));
+    assert!(matches!(judge(&format!("{another}\nETag: \"a\"")), Confirmed::Kept(_)));
     assert!(matches!(judge("Vary: Accept"), Confirmed::Other), "it would have another key");
     let many: Vec<_> = (0..=limits::ORIGIN_HEADERS).map(|number| format!("X-{number}: 1")).collect();
     assert!(matches!(judge(&many[1..].join("\n")), Confirmed::Other), "with what was stored these are too many");
     assert!(!matches!(judge(&many[..100].join("\n")), Confirmed::Other));
+}
+
+#[test]
+fn a_304_of_another_date_is_of_another_representation_where_the_origin_was_asked_by_it() {
+    let route = route_with(origin_controlled());
+    let judge = |stored: &str, fields: &str| {
+        let stored = kept(&route, &format!("Cache-Control: max-age=5\n{stored}"));
+        route.confirm(&stored, &asked(&route, ""), &later(304, fields), 7)
+    };
+    let another = "Last-Modified: Sun, 22 Nov 2026 10:30:00 GMT";
+    assert!(matches!(judge(MODIFIED, another), Confirmed::Other));
+    assert!(matches!(judge(MODIFIED, &format!("{another}\nETag: \"b\"")), Confirmed::Other));
+    assert!(matches!(judge(MODIFIED, "Last-Modified: Sunday, 22-Nov-26 11:00:00 GMT"), Confirmed::Kept(_)));
+    assert!(matches!(judge(MODIFIED, "ETag: \"b\""), Confirmed::Kept(_)));
+    assert!(matches!(judge("ETag: \"a\"", another), Confirmed::Kept(_)), "it was asked by its tag alone");
 }
 
 #[test]
@@ -141,10 +162,28 @@ fn cookies_of_a_304_are_kept_only_where_cookies_are() {
     {
         let route = route_with(CachePolicyConfig { set_cookie, ..origin_controlled() });
         let stored = kept(&route, "Cache-Control: max-age=5\nETag: \"a\"");
-        match route.confirm(&stored, &asked(&route, ""), &later(304, "Set-Cookie: a=1"), 7) {
-            Confirmed::Kept(head) => assert_eq!(head.headers.contains_key(SET_COOKIE), expected, "{set_cookie:?}"),
+        let not_modified = later(304, "Set-Cookie: a=1\nSet-Cookie: b=2");
+        match route.confirm(&stored, &asked(&route, ""), &not_modified, 7) {
+            Confirmed::Kept(head) => {
+                assert_eq!(head.headers.contains_key(SET_COOKIE), expected, "{set_cookie:?}");
+                let own = route.with_own_cookies(&head, &not_modified);
+                assert_eq!(own.is_some(), set_cookie == SetCookiePolicy::Bypass, "the viewer who asked gets them");
+                assert!(own.is_none_or(|own| own.headers.get_all(SET_COOKIE).iter().count() == 2));
+            }
             other => unreachable!("{other:?}"),
         }
+    }
+}
+
+#[test]
+fn what_makes_it_private_brings_its_viewer_his_cookie() {
+    let route = route_with(origin_controlled());
+    let stored = kept(&route, "Cache-Control: max-age=5\nETag: \"a\"");
+    assert!(route.with_own_cookies(&stored, &later(304, "")).is_none(), "there is none");
+    let not_modified = later(304, "Cache-Control: private\nSet-Cookie: a=1");
+    match route.confirm(&stored, &asked(&route, ""), &not_modified, 7) {
+        Confirmed::Unshared(head, NotStored::Private) => assert_eq!(head.headers[SET_COOKIE], "a=1"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -179,6 +218,28 @@ fn a_head_that_disagrees_makes_the_stored_response_forgotten() {
     assert!(matches!(head(200, Some(5), "Last-Modified: Sun, 22 Nov 2026 11:30:00 GMT"), HeadVerdict::Forgotten));
     assert!(matches!(head(200, None, "Content-Encoding: gzip"), HeadVerdict::Forgotten));
     assert!(matches!(head(200, None, "Cache-Control: no-store"), HeadVerdict::Forgotten));
+}
+
+#[test]
+fn a_head_under_credentials_speaks_for_others_only_where_they_may_have_it() {
+    let judge = |credentials: &str, fields: &str| {
+        let route = route_with(origin_controlled());
+        let stored = kept(&route, "Cache-Control: max-age=5\nETag: \"a\"");
+        let outgoing = OriginRequest { method: Method::HEAD, ..asked(&route, credentials) };
+        route.updated_by_head(&stored, &outgoing, &later(200, fields), 7)
+    };
+    for directives in ["private", "no-store", "private, must-revalidate"] {
+        for more in ["", "\nETag: \"b\"", "\nSet-Cookie: a=1"] {
+            let fields = format!("Cache-Control: {directives}{more}");
+            assert!(matches!(judge("Cookie: session=1", &fields), HeadVerdict::Untouched), "{fields}");
+            assert!(matches!(judge("Authorization: x", &fields), HeadVerdict::Untouched), "{fields}");
+            assert!(matches!(judge("", &fields), HeadVerdict::Forgotten), "{fields}");
+        }
+    }
+    assert!(matches!(judge("Authorization: x", "ETag: \"b\""), HeadVerdict::Untouched));
+    assert!(matches!(judge("Authorization: x", "Cache-Control: public, max-age=5"), HeadVerdict::Kept(_)));
+    let changed = "Cache-Control: public, max-age=5\nETag: \"b\"";
+    assert!(matches!(judge("Authorization: x", changed), HeadVerdict::Forgotten), "it is public, and another");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::Problems;
 use crate::conditional::CONDITIONS;
 use crate::edge_config::{CacheKeyConfig, CachePolicyConfig, Selection};
 use crate::limits;
+use crate::origin_request::is_edges_own;
 use crate::plan::CachePolicy;
 
 /// Fields of one connection, fields that differ by what the edge appends, and fields that a fill leaves out: in a key
@@ -54,8 +55,9 @@ pub(super) fn compile(config: &CachePolicyConfig, field: &str, problems: &mut Pr
     let names = headers(key, &format!("{field}.key.headers"), problems);
     let forward_host = names.contains(&HOST);
     let normalised = key.accept_encoding_gzip || key.accept_encoding_brotli;
-    let mut key_headers: Vec<HeaderName> =
-        names.into_iter().filter(|name| *name != HOST && !(normalised && *name == ACCEPT_ENCODING)).collect();
+    // What only an edge may set is not taken from viewers, so there is never any.
+    let elsewhere = |name: &HeaderName| *name == HOST || (normalised && *name == ACCEPT_ENCODING) || is_edges_own(name);
+    let mut key_headers: Vec<HeaderName> = names.into_iter().filter(|name| !elsewhere(name)).collect();
     key_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     (problems.0.len() == before).then(|| CachePolicy {
         name: config.name.clone(),
