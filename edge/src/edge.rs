@@ -46,6 +46,8 @@ pub struct Edge {
     pub origin_guard: OriginGuard,
     /// Cancelled when the process is to end: no new connections, open ones finish their requests.
     pub shutdown: CancellationToken,
+    /// Cancelled when requests in progress have had their time: workers end, and what they had is logged as aborted.
+    pub cut_off: CancellationToken,
 }
 
 impl Edge {

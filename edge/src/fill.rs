@@ -38,16 +38,16 @@ use crate::origin::{Fetched, OriginError, RequestBody};
 use crate::server::interim::Interim;
 use crate::store::Found;
 
-mod near;
 mod passed;
 mod progress;
+mod ranges;
 mod recent_keys;
 mod task;
 mod variants;
 
-pub use near::join_near;
 pub use passed::{Asked, head, passed};
 pub use progress::{FillHead, FillReader, ReadError};
+pub use ranges::ranges;
 
 use progress::{Head, Progress, Standing};
 use recent_keys::RecentKeys;
@@ -113,6 +113,11 @@ impl Fills {
     }
 
     fn join(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>) -> Joined {
+        Self::join_since(edge, key, place, edge.invalidations.generation())
+    }
+
+    /// For whom already has an answer, to a request that was made at this count of invalidations.
+    fn join_since(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>, generation: u64) -> Joined {
         let mut shard = edge.fills.shard(key);
         // An entry outlives its fill for a moment; whoever comes then reads what is complete. One that began before an
         // invalidation of what is asked for goes on for those who came before it, unlisted.
@@ -126,7 +131,7 @@ impl Fills {
         if shard.len() >= limits::FILLS / SHARDS {
             return Joined::Full;
         }
-        let permit = Permit::new(edge, key);
+        let permit = Permit::new(edge, key, generation);
         shard.insert(key.clone(), Arc::clone(&permit.progress));
         Joined::Lead(permit)
     }
@@ -148,9 +153,9 @@ struct Permit {
 
 impl Permit {
     /// A fill that nobody can join, unless it is listed.
-    fn new(edge: &Arc<Edge>, key: &CacheKey) -> Self {
+    fn new(edge: &Arc<Edge>, key: &CacheKey, generation: u64) -> Self {
         edge.metrics.fills.inc();
-        let progress = Arc::new(Progress::new(&edge.metrics, edge.invalidations.generation()));
+        let progress = Arc::new(Progress::new(&edge.metrics, generation));
         Self { edge: Arc::clone(edge), key: key.clone(), progress }
     }
 
@@ -224,7 +229,7 @@ pub async fn fetch(worker: &Rc<Worker>, wish: Wish<'_>) -> Source {
     let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
     let key = wish.own_key(&outgoing);
     // CloudFront: after an error, the origin is asked again when the error caching minimum is over.
-    if worker.edge.fills.failed.contains(&key)
+    if worker.edge.fills.failed.contains(&key, worker.edge.clock.uptime())
         && let Some(source) = wish.stand_in(&worker.edge)
     {
         return source;
@@ -245,12 +250,13 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
     for _ in 0..ROUNDS {
         // Where the origin wants to be asked for every request, nobody waits for another's answer.
         if wish.kept.as_ref().is_some_and(|kept| !wish.route.may_collapse(&kept.head)) {
-            match lead(worker, wish, outgoing, Permit::new(edge, &key)).await {
+            let permit = Permit::new(edge, &key, edge.invalidations.generation());
+            match lead(worker, wish, outgoing, permit).await {
                 Some(source) => return source,
                 None => continue,
             }
         }
-        if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key) {
+        if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key, edge.clock.uptime()) {
             return pass(worker, wish, Reason::HitForMiss).await;
         }
         let reader = match Fills::join(edge, &key, wish.place) {
@@ -367,7 +373,7 @@ pub fn refresh(worker: &Rc<Worker>, wish: &Wish<'_>) {
     }
     let outgoing = Rc::new(outgoing);
     let key = wish.own_key(&outgoing);
-    if edge.fills.failed.contains(&key) {
+    if edge.fills.failed.contains(&key, edge.clock.uptime()) {
         return;
     }
     let Ok(place) = Arc::clone(&edge.fills.refreshes).try_acquire_owned() else { return };

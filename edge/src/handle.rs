@@ -146,10 +146,7 @@ impl Exchange {
             }
             (Decision::Bypass(reason @ Reason::RangeRequest), _) => {
                 wish.reason = reason;
-                match fill::join_near(&self.worker, &wish).await {
-                    Some(source) => source,
-                    None => return self.pass(route, request, body, reason).await,
-                }
+                fill::ranges(&self.worker, &wish).await
             }
             (Decision::Bypass(reason), _) => return self.pass(route, request, body, reason).await,
             (Decision::Refuse(refusal), _) => return Err(refusal),

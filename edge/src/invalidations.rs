@@ -26,6 +26,15 @@ pub struct Invalidations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(usize);
 
+/// What an invalidation found and left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalidated {
+    /// Generation of the place before; larger than this one's where another came in between.
+    pub before: u64,
+    /// This one's.
+    pub generation: u64,
+}
+
 impl Invalidations {
     /// How many there have been. Read it before a request goes to the origin.
     pub fn generation(&self) -> u64 {
@@ -39,12 +48,13 @@ impl Invalidations {
     }
 
     /// From now on, what was fetched of this resource before is not used.
-    pub fn invalidate(&self, Place(place): Place) {
+    pub fn invalidate(&self, Place(place): Place) -> Invalidated {
         let generation = self.latest.fetch_add(1, Ordering::AcqRel) + 1;
         let places = self
             .places
             .get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(limits::INVALIDATION_SLOTS).collect());
-        places[place].fetch_max(generation, Ordering::AcqRel);
+        let before = places[place].fetch_max(generation, Ordering::AcqRel);
+        Invalidated { before, generation }
     }
 
     /// Whether what was fetched at this generation has been invalidated since.
@@ -79,5 +89,40 @@ mod tests {
     fn without_an_invalidation_since_the_resource_is_not_even_hashed() {
         let table = Invalidations::default();
         assert!(!table.covers(0, || unreachable!("nothing was invalidated")));
+    }
+
+    #[test]
+    fn any_number_of_invalidations_takes_the_same_room_and_none_is_forgotten() {
+        let table = Invalidations::default();
+        let before = table.generation();
+        for number in 0..3 * limits::INVALIDATION_SLOTS {
+            table.invalidate(Place(number % limits::INVALIDATION_SLOTS));
+        }
+        assert_eq!(table.places.get().unwrap().len(), limits::INVALIDATION_SLOTS);
+        let places = || (0..limits::INVALIDATION_SLOTS).map(Place);
+        assert!(places().all(|place| table.covers(before, || place)));
+        assert!(places().all(|place| !table.covers(table.generation(), || place)));
+    }
+
+    #[test]
+    fn resources_seldom_share_a_place() {
+        let table = Invalidations::default();
+        let (route, request) = crate::fixture::route(|_| {});
+        let place = |number: u32| {
+            let mut request = request.clone();
+            request.uri = format!("/items/{number}").parse().unwrap();
+            table.place(&route.resource(&request)).0
+        };
+        let places: std::collections::BTreeSet<_> = (0..1_000).map(place).collect();
+        assert!(places.len() > 980, "{} places for a thousand resources", places.len());
+        assert!(places.iter().all(|&place| place < limits::INVALIDATION_SLOTS));
+    }
+
+    #[test]
+    fn an_invalidation_tells_what_came_before_it_at_its_place() {
+        let table = Invalidations::default();
+        assert_eq!(table.invalidate(Place(7)), Invalidated { before: 0, generation: 1 });
+        assert_eq!(table.invalidate(Place(8)), Invalidated { before: 0, generation: 2 });
+        assert_eq!(table.invalidate(Place(7)), Invalidated { before: 1, generation: 3 });
     }
 }

@@ -33,6 +33,8 @@ pub mod admin;
 pub mod clock;
 pub mod control;
 
+#[cfg(test)]
+mod fixture;
 mod process;
 
 pub use process::{run, start_with_clock};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{FutureExt, try_join_all};
+use futures::future::{FusedFuture, FutureExt, try_join_all};
 use proxima_edge_core::limits;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,6 +29,8 @@ use crate::store::Store;
 
 /// When the parent is gone nobody waits for the requests in progress either.
 const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+/// Workers that are cut off get this long to note what they had in progress.
+const CUT_OFF: Duration = Duration::from_secs(1);
 /// The last lines of the access log get this long.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
 /// Store size before the first configuration says one.
@@ -142,6 +144,11 @@ async fn run_until_end(settings: Settings) -> Result<(), Error> {
         }
         () = signals.next() => Err(Error::Interrupted),
     };
+    // Requests that are cut off have an outcome too. Workers that finished are awaited no more.
+    edge.cut_off.cancel();
+    if !workers.is_terminated() && tokio::time::timeout(CUT_OFF, workers).await.is_err() {
+        tracing::warn!("a worker did not end in time; its requests are not logged");
+    }
     edge.log.flush(LOG_FLUSH);
     finished
 }
@@ -175,6 +182,7 @@ fn make_edge(
         request_ids: RequestIds::new(),
         origin_guard: OriginGuard { allow_loopback: settings.allow_loopback_origins, own },
         shutdown: CancellationToken::new(),
+        cut_off: CancellationToken::new(),
     })
 }
 

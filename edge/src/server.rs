@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use proxima_edge_core::limits;
 use proxima_edge_core::request::{ConnectionFacts, Scheme};
@@ -25,8 +26,10 @@ use crate::metrics::{Closed, Metrics};
 use crate::origin::Origins;
 
 pub mod drain;
+mod frames;
 pub mod inspect;
 pub mod interim;
+pub mod interject;
 pub mod listener;
 pub mod phase;
 mod refused;
@@ -35,8 +38,10 @@ mod streams;
 pub mod timeouts;
 
 use drain::{Connections, Registration};
+use frames::Watched;
 use inspect::Inspect;
-use interim::{Interim, Interject};
+use interim::Interim;
+use interject::Interject;
 use listener::Listener;
 use phase::Phase;
 use reply::ServerBody;
@@ -90,11 +95,17 @@ fn run_worker(
     others: Others,
 ) -> io::Result<()> {
     let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
+    let cut_off = edge.cut_off.clone();
     runtime.block_on(async {
         let origins = Origins::new(&edge);
         let worker = Rc::new(Worker { edge, origins });
-        serve(worker, Listener::new(listener)?).await;
-        others.end().await;
+        let listener = Listener::new(listener)?;
+        let serving = async {
+            serve(worker, listener).await;
+            others.end().await;
+        };
+        // What is still in progress when the time is up ends with the runtime, and notes that.
+        cut_off.run_until_cancelled(serving).await;
         Ok(())
     })
 }
@@ -194,7 +205,9 @@ struct Shared {
 }
 
 async fn serve_http1(shared: Shared, registration: &Registration, io: Guarded<TcpStream>) -> hyper::Result<()> {
-    let io = Inspect::new(Interject::new(io, Rc::clone(&shared.phase)), Rc::clone(&shared.phase));
+    let (phase, refuser) = (Rc::clone(&shared.phase), shared.clone());
+    let io = Interject::new(io, Rc::clone(&phase), move |hypers: &[u8]| refused::answer(&refuser, hypers));
+    let io = Inspect::new(io, phase);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.half_close(false).header_read_timeout(None).max_buf_size(limits::HEAD_BUFFER_BYTES);
     let http = builder.serve_connection(TokioIo::new(io), service(shared));
@@ -212,8 +225,20 @@ async fn serve_http2(shared: Shared, registration: &Registration, io: Guarded<Tc
         .max_local_error_reset_streams(HTTP2_ERROR_RESETS)
         .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
         .header_table_size(HTTP2_TABLE_BYTES);
-    let http = builder.serve_connection(TokioIo::new(io), service(shared));
-    until_end(http, registration, |http| http.graceful_shutdown()).await
+    let io = TokioIo::new(Watched::new(io, shared.clone()));
+    let (phase, service) = (Rc::clone(&shared.phase), service(shared.clone()));
+    let service = service_fn(move |request| {
+        phase.streams.borrow_mut().served();
+        service.call(request)
+    });
+    let http = builder.serve_connection(io, service);
+    let mut serving = pin!(until_end(http, registration, |http| http.graceful_shutdown()));
+    poll_fn(|context| {
+        let served = serving.as_mut().poll(context);
+        frames::rest(&shared);
+        served
+    })
+    .await
 }
 
 /// Drives a connection to its end; when the drain begins it is told once to finish what it has.
@@ -238,13 +263,13 @@ type ServiceResult = Result<http::Response<ServerBody>, std::convert::Infallible
 /// What hyper calls for each request of one connection.
 fn service(
     shared: Shared,
-) -> impl hyper::service::Service<
+) -> impl Service<
     http::Request<Incoming>,
     Response = http::Response<ServerBody>,
     Error = std::convert::Infallible,
     Future = impl Future<Output = ServiceResult>,
 > {
-    hyper::service::service_fn(move |request: http::Request<Incoming>| {
+    service_fn(move |request: http::Request<Incoming>| {
         let (worker, facts, phase) = (Rc::clone(&shared.worker), Rc::clone(&shared.facts), Rc::clone(&shared.phase));
         let in_flight = phase.request_begins(!http_body::Body::is_end_stream(request.body()));
         let interim = Interim::of_current(&phase, request.version());

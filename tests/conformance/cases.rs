@@ -30,6 +30,11 @@
 //! `!Name` (not there). A body of the origin is `step N`, N being the number of the exchange, unless it is given. Instead
 //! of a status the origin may say `disconnect` or `reset`; after the status, `chunked`, `close` or `truncated`. In
 //! values, `{now}`, `{now+60}` and `{now-60}` stand for the date at that moment.
+//!
+//! `interim` is a list of interim responses that the origin sends before its answer, `hinted` the list of those that the
+//! viewer must get before its own; the origin waits with its answer until they are there.
+//!
+//! The area `fills` is about what fills remember from one request to the next; it is for the running edge alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,7 +42,7 @@ use std::time::Duration;
 
 use proxima_edge_core::edge_config::EdgeConfig;
 
-use message::{Expected, OriginAnswer, Request};
+use message::{Expected, Interim, OriginAnswer, Request};
 
 pub(crate) mod message;
 pub(crate) mod policy;
@@ -80,7 +85,11 @@ pub(crate) struct Exchange {
     pub(crate) request: Request,
     /// What the origin answers; it must be asked exactly once. `None`: it must not be asked.
     pub(crate) origin: Option<OriginAnswer>,
+    /// What it says before its answer.
+    pub(crate) interim: Vec<Interim>,
     pub(crate) asked: Option<Expected>,
+    /// Interim responses that the viewer must get, all of them; `None`: any.
+    pub(crate) hinted: Option<Vec<Expected>>,
     pub(crate) viewer: Expected,
 }
 
@@ -151,6 +160,9 @@ fn mistakes_in_a_case_are_named_with_their_line() {
         ("origin: 200", "origin: 200 chunkd", "line 8: what the origin does after the status"),
         ("viewer: 200", "viewer: 200 Hitt", "line 9: not a word of X-Cache"),
         ("viewer: 200", "viewer: 200 Hit step 2", "line 9: there is no exchange 2"),
+        ("viewer: 200", "viewer: 200\n    interim: [103]", "line 10: what the viewer gets of interim responses"),
+        ("viewer: 200", "viewer: 200\n    interim: [200]\n    hinted: []", "not the status of an interim response"),
+        ("viewer: 200", "viewer: 200\n    hinted: [200]", "not the status of an interim response"),
     ] {
         let error = raw::read(file, &good.replace(from, to)).err().unwrap_or_default();
         assert!(error.contains(mistake), "{to}: {error}");

@@ -30,6 +30,19 @@ pub(crate) fn compare_request(expected: &Expected, head: &Head, now: Timestamp) 
     compare_fields(expected, head, now).map_err(|why| format!("the origin was asked with {why}:\n{}", head.raw))
 }
 
+/// Interim responses, in order.
+pub(crate) fn compare_hints(expected: &[Expected], heads: &[Head], now: Timestamp) -> Result<(), String> {
+    let wanted: Vec<_> = expected.iter().filter_map(|hint| hint.status).collect();
+    let came: Vec<_> = heads.iter().map(Head::status).collect();
+    if wanted != came {
+        return Err(format!("interim responses are {came:?}, not {wanted:?}"));
+    }
+    for (hint, head) in expected.iter().zip(heads) {
+        compare_fields(hint, head, now).map_err(|why| format!("of an interim response {why}:\n{}", head.raw))?;
+    }
+    Ok(())
+}
+
 pub(crate) fn compare_response(expected: &Expected, response: &Response, now: Timestamp) -> Result<(), String> {
     let wrong = |why: String| Err(format!("{why}; the viewer got\n{}{}", response.head.raw, response.text()));
     if expected.status.is_some_and(|status| status != response.status()) {

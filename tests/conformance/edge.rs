@@ -7,14 +7,14 @@ use futures::FutureExt;
 use proxima_edge::clock::Clock;
 use proxima_edge::edge::Edge;
 use proxima_edge_core::timestamp::Timestamp;
-use proxima_tests::{Exchange as AtOrigin, Origin, Response, Viewer, config, wait_until};
+use proxima_tests::{Exchange as AtOrigin, Gate, Head, Origin, Response, Viewer, config, wait_until};
 use tokio::time::timeout;
 
 use crate::START;
 use crate::cases::message::OriginAnswer;
 use crate::cases::{self, Case, Exchange, Step};
-use crate::compare::{compare_request, compare_response, with_dates};
-use answer::bytes;
+use crate::compare::{compare_hints, compare_request, compare_response, with_dates};
+use answer::{bytes, interim_bytes};
 
 mod answer;
 
@@ -61,6 +61,8 @@ fn take(queue: &Mutex<Vec<Case>>) -> Option<Case> {
 struct Script {
     /// Its next answer.
     next: Option<Turn>,
+    /// What it says before, and until when it then waits.
+    interim: Option<(Vec<u8>, Gate)>,
 }
 
 /// One answer of an origin.
@@ -123,8 +125,12 @@ impl Stage {
 
     async fn exchange(&mut self, exchange: &Exchange) -> Result<(), String> {
         let now = self.clock.now();
-        self.script.lock().unwrap().next = exchange.origin.as_ref().map(|answer| bytes(answer, now));
-        let response = self.ask(exchange, now).await;
+        let gate = Gate::closed();
+        *self.script.lock().unwrap() = Script {
+            next: exchange.origin.as_ref().map(|answer| bytes(answer, now)),
+            interim: interim_bytes(&exchange.interim, now).map(|bytes| (bytes, gate.clone())),
+        };
+        let (hints, response) = self.ask(exchange, now, &gate).await;
         if exchange.origin.is_some() {
             self.asked += 1;
             let arrival = wait_until_asked(&self.origin, self.asked);
@@ -144,10 +150,14 @@ impl Stage {
         if let (Some(expected), Some(head)) = (&exchange.asked, heads.last()) {
             compare_request(expected, head, now)?;
         }
+        if let Some(hinted) = &exchange.hinted {
+            compare_hints(hinted, &hints, now)?;
+        }
         compare_response(&exchange.viewer, &response, now)
     }
 
-    async fn ask(&self, exchange: &Exchange, now: Timestamp) -> Response {
+    /// Opens the gate when the interim responses that are expected have come. With what came of them, and the response.
+    async fn ask(&self, exchange: &Exchange, now: Timestamp, gate: &Gate) -> (Vec<Head>, Response) {
         let request = &exchange.request;
         let mut text = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
         if !request.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -163,7 +173,19 @@ impl Stage {
         text += request.body.as_deref().unwrap_or_default();
         let mut viewer = Viewer::connect(self.http).await;
         viewer.send(text).await;
-        viewer.response(&request.method).await
+        let expected = exchange.hinted.as_ref().map_or(0, Vec::len);
+        let mut hints = Vec::new();
+        loop {
+            if hints.len() >= expected {
+                gate.open();
+            }
+            let head = viewer.head().await;
+            if head.status() >= 200 {
+                let body = viewer.wire.body(head.response_framing(&request.method)).await;
+                return (hints, Response { head, body });
+            }
+            hints.push(head);
+        }
     }
 
     /// Waits until nothing is being fetched any more, so that the next step finds what this one left.
@@ -186,6 +208,11 @@ async fn wait_until_asked(origin: &Origin, count: usize) {
 /// What the origin of a case does with a request.
 async fn take_turn(mut exchange: AtOrigin, script: Arc<Mutex<Script>>) -> Option<AtOrigin> {
     exchange.request_body().await;
+    let interim = script.lock().unwrap().interim.take();
+    if let Some((bytes, gate)) = interim {
+        exchange.write(bytes).await;
+        gate.pass().await;
+    }
     let turn = {
         let mut script = script.lock().unwrap();
         // An edge may try again where it was not answered at all, and finds the origin as it was.

@@ -1,6 +1,7 @@
 //! What never reaches the service has an outcome too: a line in the access log, and a count.
 
-use proxima_tests::h2raw::{self, RawH2};
+mod http2;
+
 use proxima_tests::viewer::raw;
 use proxima_tests::{Edge, Origin, Reply, config};
 
@@ -24,17 +25,22 @@ async fn refusals_below_the_service_are_logged_and_counted() {
             "LengthAndCoding",
             "/two",
         ),
-        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101)), 431, "HeadTooLarge", "", "-"),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101)), 494, "HeadTooLarge", "", "-"),
         ("GET \u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, "InvalidRequest", "", "-"),
     ];
     for (input, status, reason, detail, path) in inputs {
-        assert_eq!(raw(edge.http, &input).await.status(), status, "{input:?}");
-        let line = edge
-            .log_line("the refusal is logged", |line| {
-                line["reason"] == reason && line["uri_stem"] == path && line["status"] == status
-            })
-            .await;
-        assert_eq!(line["result_type"], if status == 431 { "LimitExceeded" } else { "Error" });
+        let answer = raw(edge.http, &input).await;
+        assert_eq!((answer.status(), answer.reason()), (status, reason), "{input:?}");
+        let id = answer.head.field("x-proxima-request-id").unwrap();
+        assert!(answer.body.complete && answer.text().contains(reason) && answer.text().contains(id));
+        assert_eq!(answer.head.field("connection"), Some("close"));
+        let line = edge.log_line("the refusal is logged", |line| line["request_id"] == id).await;
+        assert_eq!(
+            (&line["reason"], &line["uri_stem"], &line["status"]),
+            (&reason.into(), &path.into(), &status.into())
+        );
+        assert_eq!(line["result_type"], if status == 494 { "LimitExceeded" } else { "Error" });
+        assert_eq!((&line["bytes"], &line["aborted"]), (&answer.body.bytes.len().into(), &false.into()));
         assert!(detail.is_empty() || line["detail"] == detail, "{line}");
         assert_eq!(line["method"], if path == "-" { "-" } else { input.split(' ').next().unwrap() });
     }
@@ -43,6 +49,37 @@ async fn refusals_below_the_service_are_logged_and_counted() {
     assert_eq!((refused("InvalidFraming"), refused("InvalidRequest"), refused("HeadTooLarge")), (2.0, 3.0, 1.0));
     let broken = |reason| metrics.with("proxima_edge_framing_violations_total", &[("reason", reason)]);
     assert_eq!((broken("BareLineFeed"), broken("Fragment"), broken("ChunkEnd")), (1.0, 1.0, 0.0));
+}
+
+#[tokio::test]
+async fn a_refusal_below_the_service_leaves_behind_the_answers_to_earlier_requests() {
+    let big = "b".repeat(16 << 20);
+    let body = big.clone();
+    let origin = Origin::answering(move |_| Reply::fresh(body.clone())).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    edge.get("/big").await.expect("Miss", &big);
+    let mut viewer = edge.viewer().await;
+    viewer.send_get("/big", "").await;
+    viewer.send_get("/big", "").await;
+    viewer.send("GET /lf HTTP/1.1\nHost: site.test\r\n\r\n").await;
+    // More than the sockets hold: the edge is in the middle of the first answer, with all that follows read or to be read.
+    edge.metric_reaches("proxima_edge_pinned_bytes", |bytes| bytes > 0.0).await;
+    viewer.response("GET").await.expect("Hit", &big);
+    viewer.response("GET").await.expect("Hit", &big);
+    let refused = viewer.response("GET").await;
+    assert_eq!((refused.status(), refused.x_cache()), (400, "Error from proxima"));
+    assert!(refused.body.complete && viewer.wire.ended().await, "and nothing behind it");
+}
+
+#[tokio::test]
+async fn a_refused_head_request_is_answered_without_a_body() {
+    let (edge, _origin) = edge().await;
+    let mut viewer = edge.viewer().await;
+    viewer.send("HEAD /lf HTTP/1.1\nHost: site.test\r\n\r\n").await;
+    let answer = viewer.head().await;
+    assert_eq!((answer.status(), answer.field("x-cache")), (400, Some("Error from proxima")));
+    assert_ne!(answer.field("content-length"), Some("0"), "it tells of the page");
+    assert!(viewer.wire.ended().await);
 }
 
 #[tokio::test]
@@ -80,15 +117,4 @@ async fn a_head_that_is_not_complete_in_time_is_logged_and_an_idle_connection_is
     let metrics = edge.metrics().await;
     assert_eq!(metrics.with("proxima_edge_connections_closed_total", &[("reason", "HeadTimeout")]), 1.0);
     assert_eq!(edge.log().len(), 2);
-}
-
-#[tokio::test]
-async fn an_http_2_connection_that_is_ended_for_what_it_sent_is_logged() {
-    let (edge, _origin) = edge().await;
-    let mut viewer = RawH2::connect(edge.http, &[]).await;
-    // DATA belongs to a stream.
-    viewer.write(&h2raw::frame(h2raw::DATA, 0, 0, b"x")).await;
-    assert_eq!(viewer.goaway().await, Some(1), "PROTOCOL_ERROR");
-    let line = edge.log_line("the end is logged", |line| line["reason"] == "InvalidRequest").await;
-    assert_eq!((line["protocol"].as_str(), line["status"].is_null()), (Some("HTTP/2.0"), true));
 }

@@ -6,10 +6,14 @@
 //! | framing read in two ways | CVE-2026-2833, CVE-2026-2835, VSV10, VSV16, CVE-2020-35863, CVE-2021-21299, CVE-2021-32714, CVE-2021-32715, CVE-2022-28129, CVE-2021-44040, CVE-2024-35161, CVE-2024-53868 | the table of `hostile` |
 //! | HTTP/2 that becomes another HTTP/1 | VSV07 (CVE-2021-36740), VSV11 (CVE-2022-45060), CVE-2026-42926 | `http2` |
 //! | HTTP/2 that costs more than it sends | CVE-2023-44487, CVE-2025-8671, RUSTSEC-2024-0332, CVE-2026-49975, CVE-2026-47774, VSV14 (CVE-2024-30156) | `http2` |
+//! | ranges that lead outside a body, or read it many times | CVE-2017-7529, CVE-2018-8005 | `bodies` |
+//! | memory that shows what was in it | VSV04, CVE-2026-60005 | `bodies` |
+//! | frames of nothing | RUSTSEC-2026-0258 | `bodies` |
 //! | key without the host | CVE-2026-2836 | here |
 //! | requests that never hit | CVE-2024-35296 | here |
 //! | one bad request empties the cache | VSV01, VSV03, VSV05, VSV06, VSV09 | here |
 
+mod bodies;
 mod http2;
 
 use proxima_edge_core::edge_config::EdgeConfig;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use proxima_edge_core::edge_config::{AllowedMethods, EdgeConfig, Selection};
+use proxima_edge_core::edge_config::AllowedMethods;
 use proxima_tests::viewer::{Crowd, get_with, request};
 use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
@@ -12,19 +12,6 @@ const EXPIRED: &str = "max-age=60";
 
 fn tagged(body: &'static str, tag: &'static str) -> Reply {
     Reply::ok(body).field("Cache-Control", EXPIRED).field("Age", "100").field("ETag", tag)
-}
-
-/// What RFC 9111 asks of a shared cache, for every method.
-fn controlled(origin: &Origin) -> EdgeConfig {
-    let mut site = config::site(origin.address);
-    let behavior = &mut site.distributions[0].default_behavior;
-    behavior.allowed_methods = AllowedMethods::Any;
-    behavior.cache_policy.origin_controlled = true;
-    behavior.cache_policy.default_ttl_ms = None;
-    behavior.cache_policy.forward.all_viewer_headers = true;
-    behavior.cache_policy.key.host = true;
-    behavior.cache_policy.key.query_strings = Selection::All;
-    site
 }
 
 /// Answers 304 to who knows `tag`, with these fields, and the whole to everybody else.
@@ -177,7 +164,7 @@ async fn a_cookie_of_a_304_is_for_the_one_who_asked_and_not_for_those_who_waited
         None => tagged("the body", "\"a\""),
     })
     .await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     gate.admit(1);
     edge.get("/a").await.expect("Miss", "the body");
     let three = Crowd::asks(edge.http, 3, "/a");
@@ -215,7 +202,7 @@ async fn private_and_no_store_are_never_shared() {
         expired.field("Cache-Control", format!("{directives}, stale-if-error=600, stale-while-revalidate=600"))
     })
     .await;
-    for config in [config::site(origin.address), controlled(&origin)] {
+    for config in [config::site(origin.address), config::origin_controlled(origin.address)] {
         let edge = Edge::serve(&config).await;
         for path in ["/p", "/p", "/n", "/n"] {
             let before = origin.requests();
@@ -264,7 +251,7 @@ async fn counting(status: u16, fields: &'static [(&'static str, &'static str)]) 
 #[tokio::test]
 async fn an_unsafe_method_invalidates_its_uri_and_those_that_the_answer_names() {
     let origin = counting(201, &[("Location", "/new?x=1"), ("Content-Location", "list")]).await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     for (index, path) in ["/items/1", "/new?x=1", "/items/list", "/new?x=2"].into_iter().enumerate() {
         edge.get(path).await.expect("Miss", &format!("answer {}", index + 1));
         edge.get(path).await.expect("Hit", &format!("answer {}", index + 1));
@@ -284,7 +271,7 @@ async fn an_unsafe_method_invalidates_its_uri_and_those_that_the_answer_names() 
 #[tokio::test]
 async fn a_failed_unsafe_method_and_one_under_a_cloudfront_policy_invalidate_nothing() {
     let origin = counting(500, &[]).await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     edge.get("/a").await.expect("Miss", "answer 1");
     request(edge.http, "POST", "/a", "").await;
     edge.get("/a").await.expect("Hit", "answer 1");
@@ -313,7 +300,7 @@ async fn a_fetch_that_began_before_an_invalidation_answers_nobody_who_comes_afte
         }
     })
     .await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     let http = edge.http;
     let early = tokio::spawn(async move { get_with(http, "/a", "X-Old: 1\r\n").await });
     gate.arrived(1).await;
@@ -333,7 +320,7 @@ async fn the_response_to_a_post_is_stored_for_get_where_it_says_that_it_is_one()
         _ => Reply::fresh("fetched"),
     })
     .await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     let posted = request(edge.http, "POST", "/a", "").await;
     posted.expect("Miss", "posted");
     wait_until("the response to be stored", async || {
@@ -366,7 +353,7 @@ async fn what_one_viewer_is_refused_or_told_in_private_keeps_nothing_from_the_ot
         _ => Reply::fresh("public"),
     })
     .await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     for (path, fields, body) in [("/a", "Cookie: a=1\r\n", "private"), ("/b", "X-Odd: 1\r\n", "odd")] {
         assert_eq!(get_with(edge.http, path, fields).await.text(), body);
         edge.get(path).await.expect("Miss", "public");
@@ -393,7 +380,7 @@ async fn an_unsafe_request_whose_viewer_left_counts_as_done() {
         }
     })
     .await;
-    let edge = Edge::serve(&controlled(&origin)).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
     edge.get("/a").await.expect("Miss", "answer 1");
     let http = edge.http;
     let viewer = tokio::spawn(async move { request(http, "PUT", "/a", "").await });

@@ -1,6 +1,8 @@
 //! What the cache keeps, and what it costs.
 
 use proxima_edge_core::edge_config::EdgeConfig;
+use proxima_edge_core::limits;
+use proxima_tests::viewer::get_with;
 use proxima_tests::{Edge, Origin, Reply, config};
 
 const MIB: u64 = 1 << 20;
@@ -113,4 +115,21 @@ async fn a_small_object_costs_little_more_than_its_body() {
     let bytes = edge.metrics().await.sum("proxima_edge_cache_bytes");
     let each = bytes / held;
     assert!((1_024.0..4_096.0).contains(&each), "an object of 1 KiB is weighed as {each} bytes");
+}
+
+#[tokio::test]
+async fn of_one_resource_so_many_variants_are_kept_and_the_oldest_makes_room() {
+    let origin = Origin::answering(|head| {
+        Reply::fresh(head.field("x-any").unwrap_or_default().to_owned()).field("Vary", "X-Any")
+    })
+    .await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+    let any = async |number: usize| get_with(edge.http, "/page", &format!("X-Any: {number}\r\n")).await;
+    for number in 0..limits::VARIANTS {
+        any(number).await.expect("Miss", &number.to_string());
+    }
+    any(0).await.expect("Hit", "0");
+    any(limits::VARIANTS).await.expect("Miss", &limits::VARIANTS.to_string());
+    any(1).await.expect("Hit", "1");
+    any(0).await.expect("Miss", "0");
 }

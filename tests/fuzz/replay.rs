@@ -69,6 +69,16 @@ fn paths_mean_the_same_however_they_are_written() {
 }
 
 #[test]
+fn http_2_heads_mean_what_they_mean_in_http_1() {
+    play("http2");
+}
+
+#[test]
+fn frames_are_followed_alike_however_they_are_cut() {
+    play("frames");
+}
+
+#[test]
 fn every_folder_of_the_corpus_is_of_a_target() {
     let folders = std::fs::read_dir(corpus()).unwrap().map(|folder| folder.unwrap().file_name().into_string().unwrap());
     let mut folders: Vec<_> = folders.collect();

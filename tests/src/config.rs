@@ -18,6 +18,19 @@ pub fn site(origin: SocketAddr) -> EdgeConfig {
     with_origin(self::origin(origin))
 }
 
+/// As [`site`], under what RFC 9111 asks of a shared cache, for every method: key by host and query, every field of the
+/// viewer goes to the origin.
+pub fn origin_controlled(origin: SocketAddr) -> EdgeConfig {
+    let mut edge_config = site(origin);
+    let behavior = &mut edge_config.distributions[0].default_behavior;
+    behavior.allowed_methods = AllowedMethods::Any;
+    let policy = &mut behavior.cache_policy;
+    (policy.origin_controlled, policy.default_ttl_ms) = (true, None);
+    policy.forward.all_viewer_headers = true;
+    policy.key.host = true;
+    edge_config
+}
+
 /// As [`site`], with an origin as given.
 pub fn with_origin(origin: OriginConfig) -> EdgeConfig {
     EdgeConfig {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::config;
-use crate::http1::Wire;
+use crate::http1::{Head, Wire};
 use crate::{Origin, Reply};
 use proxima_edge_core::edge_config::{AllowedMethods, EdgeConfig};
 
@@ -142,15 +142,26 @@ pub fn passing(origin: SocketAddr) -> EdgeConfig {
 
 /// Sends an input and the canary, and tells what came of it.
 pub async fn observe(to: SocketAddr, origin: &Recording, bytes: &[u8], patience: Duration) -> Outcome {
-    let mut wire = Wire::connect(to).await.expect("the server accepts connections");
-    wire.write([bytes, CANARY.as_bytes()].concat()).await;
-    let mut statuses = Vec::new();
-    let conversation = tokio::time::timeout(patience, converse(&mut wire, bytes, &mut statuses)).await;
-    let fate = conversation.unwrap_or(Fate::Hangs);
-    Outcome { statuses, fate, origin: origin.take() }
+    observe_answers(to, origin, bytes, patience).await.0
 }
 
-async fn converse(wire: &mut Wire, bytes: &[u8], statuses: &mut Vec<u16>) -> Fate {
+/// The same, with the heads of the answers before the canary's.
+pub async fn observe_answers(
+    to: SocketAddr,
+    origin: &Recording,
+    bytes: &[u8],
+    patience: Duration,
+) -> (Outcome, Vec<Head>) {
+    let mut wire = Wire::connect(to).await.expect("the server accepts connections");
+    wire.write([bytes, CANARY.as_bytes()].concat()).await;
+    let mut answers = Vec::new();
+    let conversation = tokio::time::timeout(patience, converse(&mut wire, bytes, &mut answers)).await;
+    let fate = conversation.unwrap_or(Fate::Hangs);
+    let statuses = answers.iter().map(Head::status).collect();
+    (Outcome { statuses, fate, origin: origin.take() }, answers)
+}
+
+async fn converse(wire: &mut Wire, bytes: &[u8], answers: &mut Vec<Head>) -> Fate {
     let mut method = if bytes.starts_with(b"HEAD") { "HEAD" } else { "GET" };
     while let Some(head) = wire.head().await {
         if (100..200).contains(&head.status()) {
@@ -160,7 +171,7 @@ async fn converse(wire: &mut Wire, bytes: &[u8], statuses: &mut Vec<u16>) -> Fat
         if head.status() == 200 && body.bytes == b"/canary" {
             return Fate::Open;
         }
-        statuses.push(head.status());
+        answers.push(head);
         method = "GET";
     }
     Fate::Closed

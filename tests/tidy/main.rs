@@ -8,6 +8,7 @@
 mod dependencies;
 mod modules;
 mod outcomes;
+mod support;
 mod text;
 mod tree;
 
@@ -55,6 +56,11 @@ fn no_file_names_a_package_registry_or_a_path_of_one_machine() {
 #[test]
 fn every_document_that_is_named_exists() {
     demand_none(text::missing_documents(&Tree::read()));
+}
+
+#[test]
+fn every_row_of_the_support_tables_names_what_shows_it() {
+    demand_none(support::unproven(&Tree::read()));
 }
 
 #[test]

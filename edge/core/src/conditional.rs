@@ -17,7 +17,8 @@ pub enum Verdict {
     Proceed,
     /// The viewer has this representation already: 304.
     NotModified,
-    /// If-Match or If-Unmodified-Since does not hold. Only an origin may say 412 (RFC 9111 § 4.3.2).
+    /// If-Match or If-Unmodified-Since does not hold. Only an origin may say 412: they "are not applicable to a cache"
+    /// (RFC 9111 § 4.3.2), whose copy need not be what the origin has.
     PreconditionFailed,
 }
 

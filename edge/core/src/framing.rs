@@ -9,6 +9,7 @@
 //! `request`'s.
 
 mod fast;
+pub mod http2;
 mod violation;
 
 pub use violation::Violation;

@@ -25,6 +25,9 @@ pub const ORIGIN_HEADERS: usize = 200;
 pub const CONNECTIONS_PER_WORKER: usize = 16_384;
 /// HTTP/2 streams open at once on one connection: the value RFC 9113 § 6.5.2 recommends as a minimum.
 pub const HTTP2_STREAMS: u32 = 100;
+/// HTTP/2 streams of one connection that have begun and that nobody has seen to yet: more than the library lets a viewer
+/// begin before it ends the connection.
+pub const HTTP2_UNSERVED: usize = 4_096;
 
 /// Interim responses that wait to be written to a viewer, bytes: as much as one head of Early Hints can sensibly have.
 pub const INTERIM_BYTES: usize = 8 << 10;

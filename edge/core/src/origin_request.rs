@@ -254,7 +254,8 @@ const POISONOUS: [HeaderName; 17] = [
     HeaderName::from_static("x-method-override"),
 ];
 
-fn is_condition_or_range(name: &HeaderName) -> bool {
+/// Whether a field makes a request one for this viewer's copy or part, and not for the whole.
+pub(crate) fn is_condition_or_range(name: &HeaderName) -> bool {
     *name == RANGE || *name == REQUEST_RANGE || CONDITIONS.contains(name)
 }
 

@@ -181,7 +181,7 @@ reasons! {
     /// The request has a condition that only the origin may find to have failed (If-Match, If-Unmodified-Since): what is
     /// stored does not meet it, or nothing is.
     ConditionalRequest => Miss, Miss, Request, 200;
-    /// The request asks for a range of what is not in the cache, nor on its way near enough; it was passed through.
+    /// The request asks for a range of what is not in the cache, nor on its way near enough; the origin was asked for it.
     RangeRequest => Miss, Miss, Miss, 200;
     /// The request carries credentials that reach the origin without being in the key.
     UnkeyedCredentials => Miss, Miss, Request, 200;
@@ -216,6 +216,8 @@ reasons! {
     UriTooLong => LimitExceeded, LimitExceeded, -, 414;
     /// Request line and headers are too long, or too many.
     HeadTooLarge => LimitExceeded, LimitExceeded, -, 494;
+    /// More HTTP/2 streams at once than the edge announced; the stream was refused.
+    TooManyStreams => LimitExceeded, LimitExceeded, -, 503;
     /// None of the bytes asked for are part of the resource.
     RangeNotSatisfiable => Error, InvalidRequestHeader, -, 416;
     /// The request has passed through here before, or through too many edges.

@@ -16,7 +16,7 @@ use crate::edge_config::{AllowedMethods, SetCookiePolicy};
 use crate::entry::StoredResponse;
 use crate::invalidation;
 use crate::limits;
-use crate::origin_request::{CDN_LOOP, OriginRequest};
+use crate::origin_request::{CDN_LOOP, OriginRequest, is_condition_or_range};
 use crate::outcome::NotStored;
 use crate::request::ViewerRequest;
 use crate::respond;
@@ -50,6 +50,13 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     for name in named.iter().filter(|&name| !PROTECTED.contains(name)).chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Whether the answer to a request for a part is what a request for the whole would have brought: the origin took no
+/// notice of Range, as it may (RFC 9110 § 14.2), and does not say that it might have.
+pub fn is_whole(response: &OriginResponse) -> bool {
+    let chosen = || vary(&response.headers, true).is_ok_and(|names| names.iter().any(is_condition_or_range));
+    response.status == StatusCode::OK && !response.headers.contains_key(CONTENT_RANGE) && !chosen()
 }
 
 impl Route {

@@ -9,6 +9,7 @@ use proxima_edge_core::origin_request::Purpose;
 use proxima_edge_core::outcome::{NotStored, Reason};
 use proxima_edge_core::request::ViewerRequest;
 use proxima_edge_core::route::Route;
+use proxima_edge_core::storable::OriginResponse;
 use proxima_edge_core::validation::HeadVerdict;
 use tokio::sync::oneshot;
 
@@ -16,7 +17,7 @@ use super::progress::Progress;
 use super::task::Fill;
 use super::{Fills, Joined, Source, Wish, led};
 use crate::edge::{Edge, Worker};
-use crate::invalidations::Place;
+use crate::invalidations::{Invalidated, Place};
 use crate::origin::{Fetched, OriginError, RequestBody};
 use crate::server::interim::Interim;
 use crate::store::{Lookup, Wanted};
@@ -57,10 +58,46 @@ impl<'a> Asked<'a> {
         Source::Failed(error)
     }
 
+    /// Invalidates what the request, now that it is answered, may have changed.
+    fn invalidate(&mut self, answer: &OriginResponse) {
+        self.pending = None;
+        let invalidations = &self.edge.invalidations;
+        let own = invalidations.place(&self.route.resource(self.request));
+        for resource in self.route.invalidates(self.request, answer.status, &answer.headers) {
+            let place = invalidations.place(&resource);
+            let Invalidated { before, generation } = invalidations.invalidate(place);
+            // The answer is newer than what it invalidates itself, but not than what others have.
+            if place == own && before <= self.generation {
+                self.generation = generation;
+            }
+        }
+    }
+
     /// Whether something that was invalidated or purged meanwhile might be newer than the answer.
     fn is_overtaken(&self) -> bool {
         let place = || self.edge.invalidations.place(&self.route.resource(self.request));
         self.edge.plans.epoch() != self.epoch || self.edge.invalidations.covers(self.generation, place)
+    }
+
+    /// Makes a fill of the answer, as if it had been asked for what is wished for, and reads it from there; unless
+    /// somebody has begun to fetch that since, or it is overtaken: then theirs is at least as new.
+    pub(super) async fn share(self, worker: &Rc<Worker>, wish: &Wish<'_>, fetched: Fetched) -> Source {
+        let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
+        let key = wish.own_key(&outgoing);
+        let join = || Fills::join_since(&worker.edge, &key, wish.place, self.generation);
+        let joined = (!self.is_overtaken()).then(join);
+        let Some(Joined::Lead(permit)) = joined else {
+            return Source::Origin(Box::new(fetched), wish.reason, NotStored::Bypassed);
+        };
+        let reader =
+            Progress::reader(&permit.progress).expect("a fill that has just begun has room for its first reader");
+        let (initiator, unshared) = oneshot::channel();
+        let fill = Fill::new(worker, wish, &outgoing, Some(initiator)).asked_at(self.epoch);
+        tokio::task::spawn_local(fill.finish(permit, fetched));
+        led(reader, unshared, wish.reason).await.unwrap_or_else(|| {
+            let detail = "the task that stores the response died";
+            Source::Failed(OriginError::new(Reason::InternalError, detail))
+        })
     }
 }
 
@@ -72,30 +109,14 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// Takes note of the response to a request that was passed to the origin, before its viewer sees it.
+/// Takes note of the response to a request that was passed to the origin, before its viewer sees it. The response to a
+/// POST that is what a GET would bring is stored as that.
 pub async fn passed(worker: &Rc<Worker>, mut asked: Asked<'_>, fetched: Fetched, reason: Reason) -> Source {
-    let (route, request) = (asked.route, asked.request);
-    let stores = route.stores_for_get(request, &fetched.head) && !asked.is_overtaken();
-    asked.pending = None;
-    for resource in route.invalidates(request, fetched.head.status, &fetched.head.headers) {
-        let invalidations = &worker.edge.invalidations;
-        invalidations.invalidate(invalidations.place(&resource));
+    let (edge, route, request) = (&worker.edge, asked.route, asked.request);
+    asked.invalidate(&fetched.head);
+    if !route.stores_for_get(request, &fetched.head) {
+        return Source::Origin(Box::new(fetched), reason, NotStored::Bypassed);
     }
-    if stores {
-        return store_for_get(worker, route, request, fetched, reason).await;
-    }
-    Source::Origin(Box::new(fetched), reason, NotStored::Bypassed)
-}
-
-/// Stores the response to a POST under the key of a GET while it streams.
-async fn store_for_get(
-    worker: &Rc<Worker>,
-    route: &Route,
-    request: &ViewerRequest,
-    fetched: Fetched,
-    reason: Reason,
-) -> Source {
-    let edge = &worker.edge;
     let get = ViewerRequest { method: Method::GET, has_body: false, ..request.clone() };
     let key = route.cache_key(&get);
     let varies = match edge.store.lookup(&key, |_| Wanted::Parts(Vec::new())).await {
@@ -104,18 +125,7 @@ async fn store_for_get(
     };
     let place = Some(edge.invalidations.place(&route.resource(&get)));
     let wish = Wish { route, request: &get, key, varies, kept: None, place, reason, interim: Interim::none() };
-    let outgoing = Rc::new(route.origin_request(&get, Purpose::Fill));
-    // Somebody has begun to fetch it since: theirs is at least as new.
-    let Joined::Lead(permit) = Fills::join(edge, &wish.own_key(&outgoing), place) else {
-        return Source::Origin(Box::new(fetched), reason, NotStored::Bypassed);
-    };
-    let reader = Progress::reader(&permit.progress).expect("a fill that has just begun has room for its first reader");
-    let (initiator, unshared) = oneshot::channel();
-    tokio::task::spawn_local(Fill::new(worker, &wish, &outgoing, Some(initiator)).finish(permit, fetched));
-    led(reader, unshared, reason).await.unwrap_or_else(|| {
-        let detail = "the task that stores the response died";
-        Source::Failed(OriginError::new(Reason::InternalError, detail))
-    })
+    asked.share(worker, &wish, fetched).await
 }
 
 /// Passes a HEAD on: its response has no body that anybody could wait for, but it tells of what is stored.

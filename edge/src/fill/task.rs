@@ -79,6 +79,11 @@ impl Fill {
         }
     }
 
+    /// Of a response that is at hand already: the epoch before it was asked for.
+    pub(super) fn asked_at(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
     /// Fetches, and leaves the outcome in the permit's progress. The permit is dropped at the end whatever happens.
     pub(super) async fn run(mut self, permit: Permit) {
         let edge = Arc::clone(&self.worker.edge);
@@ -102,7 +107,7 @@ impl Fill {
         };
         if failed && let Some(kept) = self.stand_in() {
             if !self.route.behavior.cache_policy.origin_controlled {
-                edge.fills.failed.insert(permit.key.clone()).await;
+                edge.fills.failed.insert(permit.key.clone(), edge.clock.uptime());
             }
             return permit.progress.settle(Head::Kept(kept, Standing::InPlaceOfError));
         }
@@ -185,7 +190,7 @@ impl Fill {
                 let superseded = storable::supersedes(&self.request, status);
                 // Other viewers may bring no credentials, and then it can be shared.
                 if superseded || (!self.request.unkeyed_credentials && status.is_server_error()) {
-                    edge.fills.hit_for_miss.insert(permit.key.clone()).await;
+                    edge.fills.hit_for_miss.insert(permit.key.clone(), edge.clock.uptime());
                     // It has taken the place of what was kept; a failure has not.
                     if let Some(kept) = self.kept.take().filter(|_| superseded) {
                         edge.store.forget(permit.key.clone(), &kept).await;
@@ -249,7 +254,7 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             // Its length was not announced, and now it is too large. Nobody new may join a body whose start is gone.
             intake.stop_storing().await;
             permit.unlist();
-            permit.edge.fills.hit_for_miss.insert(permit.key.clone()).await;
+            permit.edge.fills.hit_for_miss.insert(permit.key.clone(), permit.edge.clock.uptime());
             metrics.not_stored(NotStored::TooLarge);
         }
         permit.progress.room().await;

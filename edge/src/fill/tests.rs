@@ -1,19 +1,10 @@
-use std::path::Path;
-
 use futures::FutureExt;
-use proxima_edge_core::timestamp::Timestamp;
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::clock::Clock;
-use crate::plan_source::PlanSource;
-use crate::process::edge_for_tests;
+use crate::fixture::edge;
 
-fn edge() -> Arc<Edge> {
-    let (clock, metrics) = (Clock::manual(Timestamp::from_millis(1_000)), Arc::new(Metrics::new()));
-    let plans = PlanSource::open(Path::new("/nonexistent"), Path::new("/nonexistent"), clock.clone(), metrics.clone());
-    Arc::new(edge_for_tests(plans, clock, metrics))
-}
+mod refreshes;
 
 fn key(text: &str) -> CacheKey {
     CacheKey::from_bytes(text.as_bytes())
@@ -87,4 +78,60 @@ fn a_variant_that_somebody_else_fills_stays_theirs() {
     assert!(reader.head().now_or_never().is_none(), "their fill goes on");
     drop(theirs);
     assert!(matches!(reader.head().now_or_never(), Some(Head::Abandoned)));
+}
+
+#[test]
+fn fills_in_progress_are_bounded_and_their_places_free_again() {
+    let edge = edge();
+    let lead_as_many_as_may_be = || {
+        let joined = (0..2 * limits::FILLS).map(|number| Fills::join(&edge, &key(&format!("{number}")), None));
+        joined.filter(|joined| matches!(joined, Joined::Lead(_))).collect::<Vec<_>>()
+    };
+    let leads = lead_as_many_as_may_be();
+    assert!(leads.len() <= limits::FILLS && leads.len() > limits::FILLS * 9 / 10, "{} fills", leads.len());
+    assert_eq!(edge.metrics.fills.get(), i64::try_from(leads.len()).unwrap());
+    drop(leads);
+    assert_eq!(edge.metrics.fills.get(), 0);
+    assert_eq!(edge.fills.shards.iter().map(|shard| shard.lock().unwrap().len()).sum::<usize>(), 0);
+    assert!(matches!(Fills::join(&edge, &key("one more"), None), Joined::Lead(_)));
+}
+
+#[test]
+fn followers_of_one_fill_are_bounded_and_their_places_free_again() {
+    let edge = edge();
+    let _permit = lead(&edge, "page");
+    let mut followers: Vec<_> = (0..limits::FOLLOWERS_PER_FILL).map(|_| follow(&edge, "page")).collect();
+    assert!(matches!(Fills::join(&edge, &key("page"), None), Joined::Full));
+    followers.pop();
+    let _last = follow(&edge, "page");
+    assert!(matches!(Fills::join(&edge, &key("page"), None), Joined::Full));
+}
+
+#[test]
+fn a_fill_that_began_before_an_invalidation_takes_no_new_followers() {
+    let edge = edge();
+    let (route, request) = crate::fixture::route(|_| {});
+    let place = edge.invalidations.place(&route.resource(&request));
+    let join = || Fills::join(&edge, &key("page"), Some(place));
+    let Joined::Lead(old) = join() else { unreachable!("nobody else fills it") };
+    assert!(matches!(join(), Joined::Follow(_)));
+    edge.invalidations.invalidate(place);
+    let Joined::Lead(new) = join() else { unreachable!("the old one is out of date") };
+    // The end of the old one takes nothing from the new one.
+    drop(old);
+    assert!(matches!(join(), Joined::Follow(_)));
+    drop(new);
+}
+
+#[test]
+fn an_answer_that_is_made_a_fill_is_as_old_as_its_request() {
+    let edge = edge();
+    let (route, request) = crate::fixture::route(|_| {});
+    let place = edge.invalidations.place(&route.resource(&request));
+    let asked_at = edge.invalidations.generation();
+    edge.invalidations.invalidate(place);
+    let Joined::Lead(permit) = Fills::join_since(&edge, &key("page"), Some(place), asked_at) else {
+        unreachable!("nobody else fills it")
+    };
+    assert!(edge.is_invalidated(permit.progress.generation, Some(place)));
 }

@@ -60,4 +60,24 @@ mod tests {
         assert_eq!(variants.note(&page, &key(999)).await, Some(key(0)));
         assert_eq!(variants.note(&page, &key(0)).await, Some(key(1)));
     }
+
+    #[tokio::test]
+    async fn what_is_known_of_many_resources_with_long_variants_stays_within_its_bound() {
+        let variants = Variants::new();
+        let long = |text: String| CacheKey::from_bytes(format!("{text:->32000}").as_bytes());
+        let resource = limits::VARIANTS as u64 * u64::from(weight(&long(String::new())));
+        for page in 0..2 * limits::VARIANT_KEYS_BYTES / resource {
+            let primary = long(format!("page {page}"));
+            for number in 0..limits::VARIANTS {
+                variants.note(&primary, &long(format!("{page} {number}"))).await;
+            }
+        }
+        let weight_of = |primary: &CacheKey, keys: &VecDeque<CacheKey>| {
+            keys.iter().chain([primary]).map(|key| u64::from(weight(key))).sum::<u64>()
+        };
+        let held: u64 = variants.0.iter().map(|(primary, keys)| weight_of(&primary, &keys)).sum();
+        // Evictions come in batches, a little late.
+        assert!(held <= limits::VARIANT_KEYS_BYTES * 5 / 4, "{held} bytes");
+        assert!(held >= limits::VARIANT_KEYS_BYTES / 2, "{held} bytes");
+    }
 }

@@ -1,7 +1,6 @@
-use proxima_edge_core::edge_config::EdgeConfig;
+use proxima_edge_core::edge_config::OriginProtocolPolicy;
 use proxima_edge_core::origin_request::Purpose;
-use proxima_edge_core::plan::Plan;
-use proxima_edge_core::request::{ConnectionFacts, Scheme, ViewerRequest};
+use proxima_edge_core::request::ViewerRequest;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,44 +10,16 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::clock::Clock;
-use crate::metrics::Metrics;
-use crate::plan_source::PlanSource;
-use crate::process::edge_for_tests;
-
-fn edge() -> Arc<Edge> {
-    let (clock, metrics) = (Clock::manual(Timestamp::from_millis(1_000)), Arc::new(Metrics::new()));
-    let nowhere = std::path::Path::new("/nonexistent");
-    let plans = PlanSource::open(nowhere, nowhere, clock.clone(), Arc::clone(&metrics));
-    Arc::new(edge_for_tests(plans, clock, metrics))
-}
+use crate::fixture::edge;
 
 /// A route to `https://origin.test`, which is connected to at `address` and verified as `server_name`.
 fn route(address: std::net::SocketAddr, server_name: Option<&str>) -> (Route, ViewerRequest) {
-    let config: EdgeConfig = serde_json::from_value(serde_json::json!({
-        "distributions": [{
-            "uid": "u", "name": "web/shop",
-            "origins": [{
-                "name": "site", "host": "origin.test", "connectTo": address.to_string(),
-                "protocolPolicy": "HttpsOnly", "httpPort": 80, "httpsPort": 443, "tlsServerName": server_name,
-                "connectionAttempts": 1, "connectionTimeoutMs": 10_000, "responseTimeoutMs": 10_000,
-                "keepAliveTimeoutMs": 5_000,
-            }],
-            "defaultBehavior": {
-                "targetOrigin": "site", "viewerProtocolPolicy": "AllowAll", "allowedMethods": "GetHead",
-                "cachedMethods": "GetHead",
-                "cachePolicy": {
-                    "name": "inline", "minTtlMs": 0, "defaultTtlMs": 0, "maxTtlMs": 0, "key": {}, "setCookie": "Bypass",
-                },
-            },
-        }],
-    }))
-    .unwrap();
-    let facts = ConnectionFacts { peer: "127.0.0.1:4000".parse().unwrap(), scheme: Scheme::Http };
-    let head = Request::get("/page").header("host", "viewer.test").body(()).unwrap().into_parts().0;
-    let request = ViewerRequest::read(&facts, head, false).unwrap();
-    let route = Plan::compile(&config).unwrap().route(&request).unwrap();
-    (route, request)
+    crate::fixture::route(|distribution| {
+        let origin = &mut distribution.origins[0];
+        origin.protocol_policy = OriginProtocolPolicy::HttpsOnly;
+        origin.connect_to = Some(address.to_string());
+        origin.tls_server_name = server_name.map(str::to_owned);
+    })
 }
 
 /// What comes of a request to an https origin whose certificate is for `origin.test`.

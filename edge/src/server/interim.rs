@@ -1,28 +1,23 @@
 //! Interim responses (102, 103) from the origin to an HTTP/1.1 viewer, which hyper's server cannot send.
 //!
-//! They are written beside hyper, and only where they cannot end up inside anything: hyper flushes the socket after it
-//! has written all that it has, and until the service has answered it has nothing of the current response. So what waits
-//! is written when hyper flushes, and thrown away as soon as the service has answered. A waiting interim response is
-//! never worth a delay: there is a bound to what waits, and what is beyond it is dropped.
+//! [`interject`](super::interject) writes them beside hyper. What waits is thrown away as soon as the service has
+//! answered. A waiting interim response is never worth a delay: there is a bound to what waits, and what is beyond it is
+//! dropped.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 
+use super::phase::Phase;
 use http::{HeaderMap, StatusCode, Version, header};
 use proxima_edge_core::limits;
 use proxima_edge_core::storable::end_to_end;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use super::phase::Phase;
 
 /// What waits to be written before a response.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// The request that may have interim responses, counted from 1; 0 for none.
     request: u64,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     waker: Option<Waker>,
 }
 
@@ -74,7 +69,7 @@ impl Interim {
         fields.remove(header::CONTENT_LENGTH);
         // Whether a viewer may get a cookie is decided for the response that is stored or not.
         fields.remove(header::SET_COOKIE);
-        let head = encode(status, &fields);
+        let head = head_bytes(status, &fields);
         if waiting.bytes.len() + head.len() > limits::INTERIM_BYTES {
             return;
         }
@@ -95,7 +90,8 @@ impl Interim {
     }
 }
 
-fn encode(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
+/// A head as HTTP/1.1 writes it, for what hyper does not write.
+pub(super) fn head_bytes(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
     let line = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut bytes = line.into_bytes();
     for (name, value) in fields {
@@ -106,75 +102,6 @@ fn encode(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
     }
     bytes.extend_from_slice(b"\r\n");
     bytes
-}
-
-/// A writer that puts interim responses where they belong. See the module.
-pub struct Interject<S> {
-    io: S,
-    phase: Rc<Phase>,
-    /// What is being written: once begun it must be ended before anything else is.
-    begun: Vec<u8>,
-    written: usize,
-}
-
-impl<S: AsyncWrite + Unpin> Interject<S> {
-    /// Writes to a fresh connection.
-    pub fn new(io: S, phase: Rc<Phase>) -> Self {
-        Self { io, phase, begun: Vec::new(), written: 0 }
-    }
-
-    fn poll_end_begun(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.begun.len() {
-            self.written += ready!(Pin::new(&mut self.io).poll_write(context, &self.begun[self.written..]))?;
-        }
-        self.written = 0;
-        self.begun.clear();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Interject<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Interject<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_end_begun(context))?;
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_end_begun(context))?;
-        Pin::new(&mut self.io).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_end_begun(context))?;
-        let waiting = std::mem::take(&mut self.phase.interim.borrow_mut().bytes);
-        if !waiting.is_empty() {
-            self.begun = waiting;
-            ready!(self.poll_end_begun(context))?;
-        }
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use proxima_edge_core::framing::Position;
+use proxima_edge_core::framing::http2::Unserved;
 use proxima_edge_core::limits;
 use tokio::time::Instant;
 
@@ -26,6 +27,10 @@ pub struct Phase {
     head_begun: Cell<bool>,
     /// The last request had a body, of which a part may be under way.
     had_body: Cell<bool>,
+    /// The service has answered something that may not be written yet, or is about to.
+    unsettled: Cell<bool>,
+    /// The connection's last answer is a refusal that has an outcome already.
+    refused: Cell<bool>,
     /// Bytes of a request came that the service does not have.
     unserved: Cell<bool>,
     /// Since when the viewer has been waited for; none until a read has to wait.
@@ -33,6 +38,8 @@ pub struct Phase {
     ended: Cell<Option<Closed>>,
     pub(super) broken: RefCell<Option<Broken>>,
     pub(super) interim: RefCell<Waiting>,
+    /// Of an HTTP/2 connection.
+    pub(super) streams: RefCell<Unserved>,
 }
 
 /// A request in flight; dropped with its response.
@@ -52,6 +59,7 @@ impl Phase {
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
         self.had_body.set(has_body);
+        self.unsettled.set(true);
         self.waiting_since.set(None);
         InFlight(Rc::clone(self))
     }
@@ -59,6 +67,29 @@ impl Phase {
     /// The request that the service was given last, counted from 1.
     pub(super) fn current(&self) -> u64 {
         self.requests.get()
+    }
+
+    /// All that there was to write is written.
+    pub(super) fn written(&self) {
+        if self.in_flight.get() == 0 {
+            self.unsettled.set(false);
+        }
+    }
+
+    /// Whether nothing of what the service answered is left to be written, nor will be without a new request.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.unsettled.get()
+    }
+
+    /// A refusal is being written that no service made.
+    pub(super) fn refusal_begins(&self) {
+        self.refused.set(true);
+        self.unsettled.set(true);
+    }
+
+    /// Whether such a refusal was written.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.get()
     }
 
     /// The task to wake when there is something to be written before the response.

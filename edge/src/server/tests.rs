@@ -140,6 +140,65 @@ async fn panic_ends_one_connection_and_is_counted() {
     assert_eq!(metrics.panics.get(), 1);
 }
 
+/// Panics where a library says something: a fault in the middle of real work, on one thread.
+struct PanicsAt {
+    target: &'static str,
+    message: &'static str,
+}
+
+impl tracing::Subscriber for PanicsAt {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == self.target
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            assert_ne!(format!("{value:?}"), self.message, "a fault of a library");
+        });
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn panic_in_the_middle_of_a_connection_ends_no_other_and_the_worker_goes_on() {
+    let ask = async |address| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{address}/")).body(Empty::<bytes::Bytes>::new()).unwrap();
+        sender.send_request(request).await.map(|response| response.status().as_u16())
+    };
+    with_worker(async |edge: Arc<Edge>, address| {
+        let mut other = TcpStream::connect(address).await.unwrap();
+        other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        read_response(&mut other).await;
+        let faulty = tracing::subscriber::set_default(PanicsAt { target: "h2::server", message: "received incoming" });
+        assert!(ask(address).await.is_err(), "without an answer");
+        drop(faulty);
+        let ended = "proxima_edge_connections_closed_total{reason=\"Panicked\"} 1\n";
+        assert!(edge.metrics.panics.get() == 1 && edge.metrics.to_text().contains(ended));
+        other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        read_response(&mut other).await;
+        assert_eq!(ask(address).await.unwrap(), 503);
+        while edge.metrics.connections.get() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 #[test]
 fn workers_share_one_port_that_the_system_chose() {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

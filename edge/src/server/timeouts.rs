@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use proxima_edge_core::framing::http2::PREFACE;
 use proxima_edge_core::limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -29,9 +30,6 @@ use crate::metrics::Closed;
 
 /// Pieces of a write that together are at most this many bytes are copied into one.
 const GATHER_BYTES: usize = 16 << 10;
-
-/// What every HTTP/2 connection by prior knowledge begins with (RFC 9113 § 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 thread_local! {
     /// One buffer for all connections of a worker: between two system calls nothing stays in it.
@@ -83,11 +81,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     pub async fn detect(&mut self, registration: &Registration) -> io::Result<Option<Protocol>> {
         poll_fn(|context| {
             loop {
-                let known = self.first.len().min(HTTP2_PREFACE.len());
-                if self.first[..known] != HTTP2_PREFACE[..known] {
+                let known = self.first.len().min(PREFACE.len());
+                if self.first[..known] != PREFACE[..known] {
                     return Poll::Ready(Ok(Some(Protocol::Http1)));
                 }
-                if known == HTTP2_PREFACE.len() {
+                if known == PREFACE.len() {
                     return Poll::Ready(Ok(Some(Protocol::Http2)));
                 }
                 if registration.is_draining(context) && self.first.is_empty() {

@@ -74,6 +74,24 @@ pub(crate) struct OriginReply {
     pub(crate) framing: Framing,
 }
 
+/// What an origin says before its answer.
+pub(crate) struct Interim {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl Interim {
+    pub(super) fn read(text: &str) -> Result<Self, Mistake> {
+        let parts = Parts::of(text);
+        Ok(Self { status: interim_status(parts.first)?, fields: parts.fields()? })
+    }
+}
+
+fn interim_status(line: &str) -> Result<u16, Mistake> {
+    let status = status_of(line, line)?;
+    if status < 200 { Ok(status) } else { Err(Mistake::new(line, "not the status of an interim response")) }
+}
+
 /// How the end of the origin's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -150,6 +168,12 @@ impl Expected {
         let parts = Parts::of(text);
         let start = Some(start_line(parts.first)?);
         Ok(Self { start, status: None, x_cache: None, fields: expected_fields(&parts)?, body: parts.body })
+    }
+
+    pub(super) fn of_interim(text: &str) -> Result<Self, Mistake> {
+        let parts = Parts::of(text);
+        let status = Some(interim_status(parts.first)?);
+        Ok(Self { start: None, status, x_cache: None, fields: expected_fields(&parts)?, body: None })
     }
 
     pub(super) fn of_response(text: &str, number: usize) -> Result<Self, Mistake> {

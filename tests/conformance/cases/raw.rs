@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::message::{Expected, OriginAnswer, Request};
+use super::message::{Expected, Interim, OriginAnswer, Request};
 use super::{Case, Exchange, Kind, Step, policy};
 
 #[derive(Deserialize)]
@@ -28,23 +28,33 @@ struct RawStep {
     request: Option<String>,
     #[serde(default, deserialize_with = "text")]
     origin: Option<String>,
+    #[serde(default)]
+    interim: Vec<Scalar>,
     asked: Option<String>,
+    hinted: Option<Vec<Scalar>>,
     #[serde(default, deserialize_with = "text")]
     viewer: Option<String>,
 }
 
 /// A text, also where YAML reads a number: a status alone.
-fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Scalar {
-        Number(u16),
-        Text(String),
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u16),
+    Text(String),
+}
+
+impl Scalar {
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
     }
-    Ok(Option::<Scalar>::deserialize(deserializer)?.map(|scalar| match scalar {
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Text(text) => text,
-    }))
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Scalar>::deserialize(deserializer)?.map(|scalar| scalar.text()))
 }
 
 /// Reads the text of a file at `AREA/ID.yaml`.
@@ -87,7 +97,8 @@ impl Mistake {
 
 fn read_step(raw: &RawStep, number: usize) -> Result<Step, Mistake> {
     if let Some(time) = &raw.advance {
-        if raw.request.is_some() || raw.origin.is_some() || raw.asked.is_some() || raw.viewer.is_some() {
+        let more = [&raw.request, &raw.origin, &raw.asked, &raw.viewer].iter().any(|part| part.is_some());
+        if more || !raw.interim.is_empty() || raw.hinted.is_some() {
             return Err(Mistake::new(time, "time passes in a step of its own"));
         }
         return duration(time).map(Step::Advance).ok_or_else(|| Mistake::new(time, "not a duration such as 90s or 2h"));
@@ -98,10 +109,16 @@ fn read_step(raw: &RawStep, number: usize) -> Result<Step, Mistake> {
     if raw.asked.is_some() && raw.origin.is_none() {
         return Err(Mistake::new("asked:", "the origin is asked only where it has an answer"));
     }
+    if !raw.interim.is_empty() && (raw.origin.is_none() || raw.hinted.is_none()) {
+        return Err(Mistake::new("interim:", "what the viewer gets of interim responses before an answer is said"));
+    }
+    let hinted = raw.hinted.as_ref().map(|all| all.iter().map(|one| Expected::of_interim(&one.text())).collect());
     Ok(Step::Exchange(Box::new(Exchange {
         number,
         request: Request::read(request)?,
         origin: raw.origin.as_deref().map(|text| OriginAnswer::read(text, number)).transpose()?,
+        interim: raw.interim.iter().map(|one| Interim::read(&one.text())).collect::<Result<_, _>>()?,
+        hinted: hinted.transpose()?,
         asked: raw.asked.as_deref().map(Expected::of_request).transpose()?,
         viewer: Expected::of_response(viewer, number)?,
     })))

@@ -3,7 +3,7 @@
 use proxima_edge_core::timestamp::Timestamp;
 
 use super::Turn;
-use crate::cases::message::{Framing, OriginAnswer, OriginReply};
+use crate::cases::message::{Framing, Interim, OriginAnswer, OriginReply};
 use crate::compare::with_dates;
 
 /// The bytes of an answer given at `now`.
@@ -20,6 +20,19 @@ pub(super) fn bytes(answer: &OriginAnswer, now: Timestamp) -> Turn {
         Framing::Length | Framing::Chunked => Turn::Keep { with_body, head_only: head },
         Framing::Close | Framing::Truncated => Turn::Close(with_body),
     }
+}
+
+/// The bytes of interim responses sent at `now`, if there are any.
+pub(super) fn interim_bytes(interim: &[Interim], now: Timestamp) -> Option<Vec<u8>> {
+    let mut text = String::new();
+    for Interim { status, fields } in interim {
+        text += &format!("HTTP/1.1 {status} Status\r\n");
+        for (name, value) in fields {
+            text += &format!("{name}: {}\r\n", with_dates(value, now));
+        }
+        text += "\r\n";
+    }
+    (!text.is_empty()).then(|| text.into_bytes())
 }
 
 fn has_body(reply: &OriginReply) -> bool {

@@ -23,7 +23,7 @@ async fn edge_and_origin() -> (Edge, Origin) {
 
 /// Panics unless the edge still serves, has not panicked, and has not grown by much.
 #[track_caller]
-fn demand_bounded(edge: &Edge, before: u64) {
+pub(super) fn demand_bounded(edge: &Edge, before: u64) {
     let after = edge.process.resident();
     assert!(after < before + GROWTH, "memory went from {before} to {after} bytes");
 }

@@ -48,7 +48,7 @@ impl Followed {
 }
 
 /// Pieces of lengths that look random, short ones more often.
-fn cut(stream: &[u8], choice: u8) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn cut(stream: &[u8], choice: u8) -> impl Iterator<Item = &[u8]> {
     let mut state = u32::from(choice) * 2 + 1;
     let mut rest = stream;
     std::iter::from_fn(move || {
@@ -99,7 +99,7 @@ fn parts(head: &httparse::Request<'_, '_>) -> Option<http::request::Parts> {
 }
 
 /// What the rest of the line takes for granted.
-fn check_request(request: &ViewerRequest, choice: u8) {
+pub(crate) fn check_request(request: &ViewerRequest, choice: u8) {
     assert!(!request.host.bytes().any(|byte| byte.is_ascii_uppercase()), "a host for matching is in lower case");
     assert!(request.headers.get_all(http::header::COOKIE).iter().count() <= 1, "cookies are joined");
     let asterisk = request.method == Method::OPTIONS && request.path() == "*";

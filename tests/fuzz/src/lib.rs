@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
 
 mod head;
+mod http2;
 mod input;
 mod key;
 mod path;
@@ -21,10 +22,12 @@ mod site;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("head", head::target),
     ("response", response::target),
     ("range", range::target),
     ("key", key::target),
     ("path", path::target),
+    ("http2", http2::target),
+    ("frames", http2::frames),
 ];

@@ -44,6 +44,26 @@ fn connection_cannot_take_away_what_gives_a_message_its_meaning() {
 }
 
 #[test]
+fn the_answer_to_a_range_is_the_whole_when_nothing_speaks_against_it() {
+    for (status, fields, whole) in [
+        (200, "", true),
+        (200, "Vary: Accept-Language", true),
+        (200, "Vary: *", true),
+        (200, "Vary: Accept, range", false),
+        (200, "Vary: If-Range", false),
+        (200, "Vary: Accept\nVary: If-None-Match", false),
+        (200, "Content-Range: bytes 0-1/10", false),
+        (203, "", false),
+        (206, "Content-Range: bytes 0-1/10", false),
+        (206, "", false),
+        (304, "", false),
+        (404, "", false),
+    ] {
+        assert_eq!(is_whole(&response(status, fields)), whole, "{status} {fields}");
+    }
+}
+
+#[test]
 fn only_responses_to_cached_methods_are_stored() {
     let fresh = response(200, "Cache-Control: max-age=60");
     for cached in [CachedMethods::GetHead, CachedMethods::GetHeadOptions] {

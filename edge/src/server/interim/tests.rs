@@ -1,19 +1,22 @@
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+use super::super::interject::Interject;
 use super::*;
 
-fn connection(room: usize) -> (DuplexStream, Interject<DuplexStream>, Rc<Phase>) {
+type Writer = Interject<DuplexStream, fn(&[u8]) -> Vec<u8>>;
+
+fn connection(room: usize) -> (DuplexStream, Writer, Rc<Phase>) {
     let (viewer, socket) = duplex(room);
     let phase = Rc::new(Phase::default());
-    (viewer, Interject::new(socket, Rc::clone(&phase)), phase)
+    (viewer, Interject::new(socket, Rc::clone(&phase), |_| Vec::new()), phase)
 }
 
 fn link(text: &str) -> HeaderMap {
     HeaderMap::from_iter([(header::LINK, HeaderValue::from_str(text).unwrap())])
 }
 
-async fn received(mut viewer: DuplexStream, writer: Interject<DuplexStream>) -> String {
+async fn received(mut viewer: DuplexStream, writer: Writer) -> String {
     drop(writer);
     let mut text = String::new();
     viewer.read_to_string(&mut text).await.unwrap();

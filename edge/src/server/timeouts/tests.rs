@@ -227,9 +227,9 @@ async fn protocol_is_told_by_the_first_bytes_and_hyper_gets_them_again() {
     let http1 = Some(Protocol::Http1);
     assert_eq!(detected(&[b"GET / HTTP/1.1\r\n"], false).await, (http1, b"GET / HTTP/1.1\r\n".to_vec()));
     assert_eq!(detected(&[b"PRI", b"VATE / HTTP/1.1"], false).await, (http1, b"PRIVATE / HTTP/1.1".to_vec()));
-    let (protocol, bytes) = detected(&[&HTTP2_PREFACE[..5], &HTTP2_PREFACE[5..], b"frames"], false).await;
+    let (protocol, bytes) = detected(&[&PREFACE[..5], &PREFACE[5..], b"frames"], false).await;
     assert_eq!(protocol, Some(Protocol::Http2));
-    assert!(bytes.starts_with(HTTP2_PREFACE));
+    assert!(bytes.starts_with(PREFACE));
     assert_eq!(detected(&[], true).await, (None, Vec::new()));
     assert_eq!(detected(&[b"PRI *"], true).await, (http1, b"PRI *".to_vec()));
 }

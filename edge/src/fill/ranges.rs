@@ -1,23 +1,57 @@
-//! Ranges of what is being fetched whole already.
+//! Ranges of what is not stored.
 //!
 //! A range that nobody has is fetched from the origin for its viewer alone. But where a fill is about to have it, its
-//! viewer waits: a film that everybody begins at once is asked for once, also by players that ask for ranges.
+//! viewer waits: a film that everybody begins at once is asked for once, also by players that ask for ranges. And an
+//! origin that takes no notice of Range sends the whole; then that is a fill like any other, from which the viewer gets
+//! its range (CloudFront: "How CloudFront processes partial requests for an object").
 
 use std::rc::Rc;
 
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::Purpose;
-use proxima_edge_core::outcome::Reason;
+use proxima_edge_core::outcome::{NotStored, Reason};
 use proxima_edge_core::part::{Part, Representation};
+use proxima_edge_core::storable;
 
+use super::passed::Asked;
 use super::progress::{FillHead, Head, Progress};
 use super::{FillReader, Fills, Source, Wish, follow, followed, kept_by_another, variant_key};
 use crate::edge::{Edge, Worker};
 use crate::invalidations::Place;
+use crate::origin::RequestBody;
+
+/// Answers a request for ranges of what is not stored.
+pub async fn ranges(worker: &Rc<Worker>, wish: &Wish<'_>) -> Source {
+    if let Some(source) = join_near(worker, wish).await {
+        return source;
+    }
+    let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
+    let asked = Asked::begin(&worker.edge, wish.route, wish.request);
+    let fetched = match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
+        Ok(fetched) => fetched,
+        Err(error) => return asked.failed(error),
+    };
+    if !storable::is_whole(&fetched.head) {
+        return Source::Origin(Box::new(fetched), wish.reason, NotStored::Bypassed);
+    }
+    // Of those who asked at the same moment the first makes the fill, and the whole need not come to the others too.
+    if has_begun(&worker.edge, wish)
+        && let Some(source) = join_near(worker, wish).await
+    {
+        return source;
+    }
+    asked.share(worker, wish, fetched).await
+}
+
+/// Whether there is a fill of what is wished for, and more is known of it than that it was asked for.
+fn has_begun(edge: &Edge, wish: &Wish<'_>) -> bool {
+    let outgoing = wish.route.origin_request(wish.request, Purpose::Fill);
+    in_progress(edge, &wish.own_key(&outgoing), wish.place).is_some_and(|reader| reader.shared_head().is_some())
+}
 
 /// Takes part in a fill in progress that has, or soon has, the ranges that are wished for.
-pub async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
+async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
     let edge = &worker.edge;
     let outgoing = wish.route.origin_request(wish.request, Purpose::Fill);
     if outgoing.unkeyed_credentials {
