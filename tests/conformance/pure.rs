@@ -22,7 +22,7 @@ use proxima_edge_core::range::{Segment, unsatisfied};
 use proxima_edge_core::request::{ConnectionFacts, Refusal, Scheme, ViewerRequest};
 use proxima_edge_core::respond::{self, Answer, Identity};
 use proxima_edge_core::route::Route;
-use proxima_edge_core::storable::{OriginResponse, end_to_end, is_whole, supersedes};
+use proxima_edge_core::storable::{self, OriginResponse, end_to_end};
 use proxima_edge_core::timestamp::Timestamp;
 use proxima_edge_core::validation::{self, Confirmed, HeadVerdict};
 use proxima_tests::{Body, Head, config};
@@ -205,7 +205,7 @@ impl Core {
                     return Ok(self.serve(request, &confirmed, Reason::RefreshHit));
                 }
                 Confirmed::Unshared(head, _) => {
-                    if supersedes(&plain, StatusCode::NOT_MODIFIED) {
+                    if storable::supersedes(&plain, StatusCode::NOT_MODIFIED) {
                         self.kept.remove(key);
                     }
                     return Ok(self.serve(request, &Kept { head: *head, ..kept.clone() }, Reason::RefreshHit));
@@ -219,7 +219,7 @@ impl Core {
             return Ok(self.serve(request, kept, Reason::StaleIfError));
         }
         let fetched = fetched?;
-        if supersedes(&plain, fetched.head.status) {
+        if storable::supersedes(&plain, fetched.head.status) {
             self.kept.remove(key);
         }
         Ok(self.keep(route, request, fetched, reason))
@@ -285,7 +285,7 @@ impl Core {
                 Some((HeadVerdict::Untouched, _)) | None => {}
             }
         }
-        if reason == Reason::RangeRequest && is_whole(&fetched.head) {
+        if reason == Reason::RangeRequest && storable::is_whole(&fetched.head) {
             return Ok(self.keep(route, request, fetched, reason));
         }
         if route.stores_for_get(request, &fetched.head) {
