@@ -17,7 +17,8 @@ pub(crate) fn target(data: &[u8]) {
     let ([choice], data) = input::choices::<1>(data);
     let Some(parts) = parts(data) else { return };
     let (method, sent, field) = (parts.method.clone(), parts.uri.clone(), parts.headers.get(HOST).cloned());
-    let alike = as_http1(&parts);
+    // Of a path that begins with a fragment the library leaves nothing, for which HTTP/1.1 has no form.
+    let alike = as_http1(&parts).filter(|_| !path_of(data).is_some_and(|path| path.starts_with(b"#")));
     let Ok(request) = input::read(parts, false) else {
         // HTTP/1.1 has one field more, and so reaches a limit sooner.
         assert!(alike.is_none_or(|alike| input::read(alike, false).is_err()), "refused, and not in HTTP/1.1");
@@ -82,6 +83,14 @@ fn parts(data: &[u8]) -> Option<Parts> {
     parts.uri = Uri::from_parts(uri).ok()?;
     (parts.version, parts.headers) = (Version::HTTP_2, headers);
     Some(parts)
+}
+
+/// `:path` as it was sent.
+fn path_of(data: &[u8]) -> Option<&[u8]> {
+    let (_, data) = input::line(data);
+    let (_, data) = pseudo(data);
+    let (_, data) = pseudo(data);
+    pseudo(data).0
 }
 
 fn pseudo(data: &[u8]) -> (Option<&[u8]>, &[u8]) {
