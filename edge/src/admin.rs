@@ -53,6 +53,8 @@ async fn connection(edge: Arc<Edge>, stream: TcpStream) -> hyper::Result<()> {
             if request.uri().path() == "/metrics" {
                 // The store measures itself only when it is maintained.
                 edge.store.maintain().await;
+                // Who was cut may have held less than it seemed, and since then nothing may have been stored.
+                edge.held.relieve(edge.store.capacity());
             }
             Ok::<_, Infallible>(answer(&edge, request.method(), request.uri().path()))
         }

@@ -4,14 +4,17 @@
 //! instead of ending the message: a viewer never takes a part for the whole.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use proxima_edge_core::limits;
 use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::range::{ByteRange, Segment};
 
 use crate::fill::{FillReader, ReadError};
+use crate::held::Sending;
 use crate::log::Record;
 use crate::origin::{OriginBody, OriginBodyError};
 use crate::store::FoundBody;
@@ -19,11 +22,17 @@ use crate::store::FoundBody;
 /// Body of a response to a viewer, and the log record of its request: when the body is dropped, the request is over.
 pub struct ReplyBody {
     source: BodySource,
+    /// What the source gave and hyper has not got yet.
+    rest: Bytes,
+    /// Most bytes that hyper gets at once.
+    piece: usize,
     /// Length, where it is known beforehand.
     length: Option<u64>,
     sent: u64,
     complete: bool,
     record: Option<Box<Record>>,
+    /// What is known of a large one by whoever has to find the slowest.
+    sending: Option<Arc<Sending>>,
 }
 
 /// Where the bytes come from.
@@ -33,7 +42,7 @@ pub enum BodySource {
     /// One piece.
     Whole(Bytes),
     /// Pieces from the store.
-    Pieces(Pieces),
+    Pieces(std::vec::IntoIter<Bytes>),
     /// A fill in progress.
     Fill(FillReader),
     /// Parts of a fill in progress. Boxed: rare, and every body has room for the largest.
@@ -51,12 +60,15 @@ pub enum BodyError {
     /// The origin did.
     #[error(transparent)]
     Origin(#[from] OriginBodyError),
+    /// Viewers held too much memory.
+    #[error("viewers held too much memory, and this one was the slowest")]
+    Slowest,
 }
 
 impl BodyError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Fill(ReadError::TooSlow) => Reason::ViewerTooSlow,
+            Self::Fill(ReadError::TooSlow) | Self::Slowest => Reason::ViewerTooSlow,
             Self::Fill(ReadError::Broken(_)) | Self::Origin(_) => Reason::OriginBodyIncomplete,
         }
     }
@@ -65,10 +77,9 @@ impl BodyError {
 impl From<FoundBody> for BodySource {
     /// All of a stored body. Where only parts are at hand, nobody reads it.
     fn from(body: FoundBody) -> Self {
-        let pinned = body.pinned();
         match body {
             FoundBody::Whole(bytes) => Self::Whole(bytes),
-            FoundBody::Slices(slices) => Self::Pieces(Pieces { pieces: slices.into_iter(), pinned }),
+            FoundBody::Slices(slices) => Self::Pieces(slices.into_iter()),
             FoundBody::Sparse(_) => Self::Empty,
         }
     }
@@ -82,19 +93,19 @@ impl BodySource {
             Segment::Span(range) => body.cut(range),
         };
         let pieces: Vec<Bytes> = segments.into_iter().flat_map(cut).collect();
-        Self::Pieces(Pieces { pieces: pieces.into_iter(), pinned: body.pinned() })
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        // A few bytes must not hold the slices that they are in.
+        if bytes <= limits::LARGE_BODY_BYTES {
+            Self::Whole(pieces.concat().into())
+        } else {
+            Self::Pieces(pieces.into_iter())
+        }
     }
 
     /// Parts of a body that is still arriving.
     pub fn fill_excerpt(reader: FillReader, segments: Vec<Segment>) -> Self {
         Self::Excerpt(Box::new(FillExcerpt { reader, segments: segments.into_iter(), span: None }))
     }
-}
-
-/// Pieces from the store, and the memory of the slices that they are part of.
-pub struct Pieces {
-    pieces: std::vec::IntoIter<Bytes>,
-    pinned: u64,
 }
 
 /// Reads the parts of a fill one after another.
@@ -131,7 +142,23 @@ impl ReplyBody {
     /// A body of a known or unknown length.
     pub fn new(source: BodySource, length: Option<u64>) -> Self {
         let complete = matches!(source, BodySource::Empty) || length == Some(0);
-        Self { source, length, sent: 0, complete, record: None }
+        Self {
+            source,
+            rest: Bytes::new(),
+            piece: limits::PIECE_BYTES,
+            length,
+            sent: 0,
+            complete,
+            record: None,
+            sending: None,
+        }
+    }
+
+    /// The same in pieces of at most this many bytes: what hyper has got it keeps until the viewer takes it, and asks for
+    /// more only then.
+    pub fn in_pieces_of(mut self, bytes: usize) -> Self {
+        self.piece = bytes;
+        self
     }
 
     /// No body.
@@ -147,20 +174,31 @@ impl ReplyBody {
 
     /// The same, with the record that is logged when it is over.
     pub fn logged(mut self, record: Box<Record>) -> Self {
-        record.metrics().pinned_bytes.inc_by(self.pinned());
+        if self.length.is_none_or(|length| length > limits::LARGE_BODY_BYTES) && self.holds() {
+            self.sending = Some(record.begin_sending(self.length));
+        }
         self.record = Some(record);
         self
     }
 
-    /// Bytes that this body keeps in memory whether they are still stored or not. Small ones do not matter.
-    fn pinned(&self) -> i64 {
+    /// Whether it may hold what the store does not.
+    fn holds(&self) -> bool {
         match self.source {
-            BodySource::Pieces(Pieces { pinned, .. }) => pinned.cast_signed(),
-            BodySource::Empty
-            | BodySource::Whole(_)
-            | BodySource::Fill(_)
-            | BodySource::Excerpt(_)
-            | BodySource::Origin(_) => 0,
+            BodySource::Whole(_) | BodySource::Pieces(_) | BodySource::Fill(_) | BodySource::Excerpt(_) => true,
+            // From the origin no more is read than the viewer has room for.
+            BodySource::Empty | BodySource::Origin(_) => false,
+        }
+    }
+
+    /// Where it is noted how fast the viewer takes it: for large ones, and for those that are followed.
+    pub fn sending(&self) -> Option<&Arc<Sending>> {
+        self.sending.as_ref()
+    }
+
+    /// Notes a small one like a large one.
+    pub fn follow(&mut self) {
+        if self.sending.is_none() && self.holds() && !self.complete {
+            self.sending = self.record.as_ref().map(|record| record.begin_sending(self.length));
         }
     }
 
@@ -169,11 +207,26 @@ impl ReplyBody {
             BodySource::Empty => Poll::Ready(None),
             BodySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             BodySource::Whole(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            BodySource::Pieces(Pieces { pieces, .. }) => Poll::Ready(pieces.next().map(Ok)),
+            BodySource::Pieces(pieces) => Poll::Ready(pieces.next().map(Ok)),
             BodySource::Excerpt(excerpt) => excerpt.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
             BodySource::Fill(reader) => reader.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
             BodySource::Origin(body) => body.poll_data(cx).map(|data| data.map(|data| data.map_err(Into::into))),
         }
+    }
+
+    /// The next bytes, as many as hyper gets at once.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        if bytes.is_empty() {
+            bytes = match ready!(self.poll_source(cx)) {
+                Some(Ok(bytes)) => bytes,
+                end => return Poll::Ready(end),
+            };
+        }
+        if bytes.len() > self.piece {
+            self.rest = bytes.split_off(self.piece);
+        }
+        Poll::Ready(Some(Ok(bytes)))
     }
 
     fn fail(&mut self, error: &BodyError) {
@@ -193,7 +246,11 @@ impl Body for ReplyBody {
         if body.complete {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(body.poll_source(cx)) {
+        let piece = match &body.sending {
+            Some(sending) if sending.is_cut() => Some(Err(BodyError::Slowest)),
+            _ => ready!(body.poll_piece(cx)),
+        };
+        Poll::Ready(match piece {
             Some(Ok(bytes)) => {
                 body.sent += bytes.len() as u64;
                 body.complete = body.length == Some(body.sent);
@@ -221,12 +278,15 @@ impl Body for ReplyBody {
 
 impl Drop for ReplyBody {
     fn drop(&mut self) {
-        let pinned = self.pinned();
         let Some(record) = &mut self.record else { return };
-        record.metrics().pinned_bytes.dec_by(pinned);
-        record.fields.body_bytes = self.sent;
-        if !self.complete {
+        let (kept, cut) = self.sending.as_ref().map_or((0, false), |sending| (sending.kept(), sending.is_cut()));
+        record.fields.body_bytes = self.sent.saturating_sub(kept);
+        if !self.complete || kept > 0 {
             record.fields.aborted = true;
+            if cut {
+                record.fields.reason = Reason::ViewerTooSlow;
+                record.fields.detail = Some(BodyError::Slowest.to_string());
+            }
             // A failure of ours is already named; otherwise it was the viewer who left.
             if record.fields.detail.is_none() {
                 record.fields.reason = Reason::ViewerAborted;

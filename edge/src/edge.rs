@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::fill::Fills;
+use crate::held::{Held, Responses};
 use crate::invalidations::{Invalidations, Place};
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
@@ -34,6 +35,8 @@ pub struct Edge {
     pub store: Store,
     /// What is being fetched.
     pub fills: Fills,
+    /// What responses hold in memory beside the store.
+    pub held: Held,
     /// What unsafe requests have invalidated.
     pub invalidations: Invalidations,
     /// What is counted.
@@ -63,6 +66,15 @@ pub struct Worker {
     pub edge: Arc<Edge>,
     /// Connections to origins.
     pub origins: Origins,
+    /// Large responses in progress.
+    pub responses: Arc<Responses>,
+}
+
+impl Worker {
+    /// A worker without connections. Must run where its tasks will.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self { origins: Origins::new(&edge), responses: edge.held.worker(), edge }
+    }
 }
 
 /// Which addresses origins may not have.

@@ -16,10 +16,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
-use proxima_edge_core::decide::Decision;
+use proxima_edge_core::collapse::{self, Sharing};
+use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::{OriginRequest, Purpose};
@@ -65,6 +67,29 @@ pub struct Fills {
     variants: Variants,
     /// Background refreshes that may still begin.
     refreshes: Arc<Semaphore>,
+    /// Fetches so far.
+    turns: AtomicU64,
+}
+
+/// When a fetch began, by what else happens. Read it before the request goes to the origin.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    /// Count of invalidations.
+    generation: u64,
+    /// Place among all fetches.
+    turn: u64,
+}
+
+impl Begun {
+    fn now(edge: &Edge) -> Self {
+        let generation = edge.invalidations.generation();
+        Self { generation, turn: edge.fills.turns.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Dates what the fetch brought.
+    fn stamp(self, head: &mut StoredResponse) {
+        (head.generation, head.turn) = (self.generation, self.turn);
+    }
 }
 
 /// Shards of the table: enough that workers seldom meet on one.
@@ -103,6 +128,7 @@ impl Fills {
             failed: RecentKeys::new(limits::ERROR_TTL),
             variants: Variants::new(),
             refreshes: Arc::new(Semaphore::new(limits::REFRESHES)),
+            turns: AtomicU64::new(0),
         }
     }
 
@@ -112,17 +138,18 @@ impl Fills {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>) -> Joined {
-        Self::join_since(edge, key, place, edge.invalidations.generation())
+    fn join(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>, personal: bool) -> Joined {
+        Self::join_since(edge, key, place, personal, Begun::now(edge))
     }
 
-    /// For whom already has an answer, to a request that was made at this count of invalidations.
-    fn join_since(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>, generation: u64) -> Joined {
+    /// For whom already has an answer, to a request that was made then.
+    fn join_since(edge: &Arc<Edge>, key: &CacheKey, place: Option<Place>, personal: bool, begun: Begun) -> Joined {
         let mut shard = edge.fills.shard(key);
         // An entry outlives its fill for a moment; whoever comes then reads what is complete. One that began before an
-        // invalidation of what is asked for goes on for those who came before it, unlisted.
-        let listed = shard.get(key).filter(|progress| !edge.is_invalidated(progress.generation, place));
-        if let Some(progress) = listed {
+        // invalidation of what is asked for goes on for those who came before it, unlisted; and so does one of which
+        // nobody knows yet whether it is for others, when somebody comes whose own will be.
+        let listed = shard.get(key).filter(|progress| !edge.is_invalidated(progress.begun.generation, place));
+        if let Some(progress) = listed.filter(|progress| personal || progress.is_open()) {
             return match Progress::reader(progress) {
                 Some(reader) => Joined::Follow(reader),
                 None => Joined::Full,
@@ -131,9 +158,17 @@ impl Fills {
         if shard.len() >= limits::FILLS / SHARDS {
             return Joined::Full;
         }
-        let permit = Permit::new(edge, key, generation);
+        let permit = Permit::new(edge, key, personal, begun);
         shard.insert(key.clone(), Arc::clone(&permit.progress));
         Joined::Lead(permit)
+    }
+
+    /// Takes a fill off the table; it goes on for those who read it.
+    fn unlist(&self, key: &CacheKey, progress: &Arc<Progress>) {
+        let mut shard = self.shard(key);
+        if shard.get(key).is_some_and(|listed| Arc::ptr_eq(listed, progress)) {
+            shard.remove(key);
+        }
     }
 }
 
@@ -152,10 +187,11 @@ struct Permit {
 }
 
 impl Permit {
-    /// A fill that nobody can join, unless it is listed.
-    fn new(edge: &Arc<Edge>, key: &CacheKey, generation: u64) -> Self {
+    /// A fill that nobody can join, unless it is listed. `personal`: its request shows credentials that are not in the
+    /// key.
+    fn new(edge: &Arc<Edge>, key: &CacheKey, personal: bool, begun: Begun) -> Self {
         edge.metrics.fills.inc();
-        let progress = Arc::new(Progress::new(&edge.metrics, generation));
+        let progress = Arc::new(Progress::new(&edge.metrics, begun, personal));
         Self { edge: Arc::clone(edge), key: key.clone(), progress }
     }
 
@@ -171,10 +207,7 @@ impl Permit {
     }
 
     fn unlist(&self) {
-        let mut shard = self.edge.fills.shard(&self.key);
-        if shard.get(&self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.progress)) {
-            shard.remove(&self.key);
-        }
+        self.edge.fills.unlist(&self.key, &self.progress);
     }
 }
 
@@ -249,9 +282,8 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
     let edge = &worker.edge;
     for _ in 0..ROUNDS {
         // Where the origin wants to be asked for every request, nobody waits for another's answer.
-        if wish.kept.as_ref().is_some_and(|kept| !wish.route.may_collapse(&kept.head)) {
-            let permit = Permit::new(edge, &key, edge.invalidations.generation());
-            match lead(worker, wish, outgoing, permit).await {
+        if wish.kept.as_ref().is_some_and(|kept| !wish.route.may_wait(&kept.head)) {
+            match lead_unlisted(worker, wish, outgoing, &key).await {
                 Some(source) => return source,
                 None => continue,
             }
@@ -259,7 +291,7 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
         if wish.kept.is_none() && edge.fills.hit_for_miss.contains(&key, edge.clock.uptime()) {
             return pass(worker, wish, Reason::HitForMiss).await;
         }
-        let reader = match Fills::join(edge, &key, wish.place) {
+        let reader = match Fills::join(edge, &key, wish.place, outgoing.unkeyed_credentials) {
             Joined::Full => return pass(worker, wish, Reason::TooManyFollowers).await,
             Joined::Lead(permit) => match lead(worker, wish, outgoing, permit).await {
                 Some(source) => return source,
@@ -273,24 +305,31 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
             drop(reader);
             return pass(worker, wish, Reason::UnkeyedCredentials).await;
         }
-        let late = reader.shared_head().is_some();
+        let joined = joined_at(edge, &reader);
         match follow(&edge.metrics, reader).await {
             (reader, Head::Streaming(head)) => {
                 let own = variant_key(wish, outgoing, &head);
-                if own == head.key {
-                    return match followed(edge, wish, &head, late) {
-                        Ok(()) => Source::Fill(reader, Reason::CollapsedHit),
-                        Err(reason) => {
-                            drop(reader);
-                            pass(worker, wish, reason).await
-                        }
-                    };
+                if own != head.key {
+                    key = own;
+                    continue;
                 }
-                key = own;
+                match wish.route.shares(&head.stored, wish.request, joined) {
+                    Sharing::Shared => return Source::Fill(reader, Reason::CollapsedHit),
+                    // It goes on for those who came in time; of those who come now, one leads a new one.
+                    Sharing::Outlived => edge.fills.unlist(&key, reader.progress()),
+                    Sharing::Alone => {
+                        drop(reader);
+                        return pass(worker, wish, wish.reason).await;
+                    }
+                }
             }
             (_, Head::Kept(found, standing)) => {
-                return match kept_by_another(edge, wish, &found, standing) {
-                    Some(reason) => Source::Kept(found, reason),
+                if let Some(reason) = kept_by_another(edge, wish, &found, standing) {
+                    return Source::Kept(found, reason);
+                }
+                // About what is kept everybody can ask at little cost.
+                return match lead_unlisted(worker, wish, outgoing, &key).await {
+                    Some(source) => source,
                     None => pass(worker, wish, wish.reason).await,
                 };
             }
@@ -302,26 +341,18 @@ async fn fetch_by_key(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<Origin
     pass(worker, wish, wish.reason).await
 }
 
-/// Whether a follower may have what another's fetch brought. Who waited for it may have it, unless the origin wants to be
-/// asked each time; who comes later gets only what a lookup would give.
-fn followed(edge: &Edge, wish: &Wish<'_>, head: &FillHead, late: bool) -> Result<(), Reason> {
-    let now = edge.clock.now();
-    match () {
-        () if !wish.route.may_collapse(&head.stored) => Err(Reason::HitForMiss),
-        () if late && wish.route.decide(Some(&head.stored), wish.request, now) != Decision::Serve => {
-            Err(Reason::Expired)
-        }
-        () => Ok(()),
+/// Whether this reader came before the head of what it reads, as far as it can be shared.
+fn joined_at(edge: &Edge, reader: &FillReader) -> collapse::Joined {
+    match reader.shared_head() {
+        Some(_) => collapse::Joined::Late(edge.clock.now()),
+        None => collapse::Joined::Waiting,
     }
 }
 
 /// Whether, and as what, a follower may have what another's revalidation left standing.
 fn kept_by_another(edge: &Edge, wish: &Wish<'_>, found: &Found, standing: Standing) -> Option<Reason> {
     match standing {
-        Standing::Confirmed => {
-            let shared = wish.route.may_collapse(&found.head) && wish.route.may_replay(&found.head, wish.request);
-            shared.then_some(Reason::CollapsedHit)
-        }
+        Standing::Confirmed => wish.route.shares_confirmed(&found.head, wish.request).then_some(Reason::CollapsedHit),
         Standing::InPlaceOfError => {
             let stands_in = wish.route.stands_in(&found.head, wish.request, edge.clock.now());
             stands_in.then_some(Reason::StaleIfError)
@@ -340,6 +371,17 @@ async fn lead(worker: &Rc<Worker>, wish: &Wish<'_>, outgoing: &Rc<OriginRequest>
     let (initiator, unshared) = oneshot::channel();
     tokio::task::spawn_local(Fill::new(worker, wish, outgoing, Some(initiator)).run(permit));
     led(reader, unshared, wish.reason).await
+}
+
+/// Starts a fill that nobody joins.
+async fn lead_unlisted(
+    worker: &Rc<Worker>,
+    wish: &Wish<'_>,
+    outgoing: &Rc<OriginRequest>,
+    key: &CacheKey,
+) -> Option<Source> {
+    let permit = Permit::new(&worker.edge, key, outgoing.unkeyed_credentials, Begun::now(&worker.edge));
+    lead(worker, wish, outgoing, permit).await
 }
 
 /// What a fill brings the one who caused it.
@@ -377,7 +419,7 @@ pub fn refresh(worker: &Rc<Worker>, wish: &Wish<'_>) {
         return;
     }
     let Ok(place) = Arc::clone(&edge.fills.refreshes).try_acquire_owned() else { return };
-    let Joined::Lead(permit) = Fills::join(edge, &key, wish.place) else { return };
+    let Joined::Lead(permit) = Fills::join(edge, &key, wish.place, outgoing.unkeyed_credentials) else { return };
     let fill = Fill::new(worker, wish, &outgoing, None);
     tokio::task::spawn_local(async move {
         fill.run(permit).await;

@@ -1,7 +1,7 @@
 //! The Proxima edge: sockets, store, origins and control port around `proxima-edge-core`, which decides.
 //!
 //! Modules in the order in which a request meets them: [`server`] accepts and reads, [`handle`] is the straight line,
-//! [`plan_source`] says what is configured, [`store`] looks up, [`invalidations`] says what counts no more, [`fill`] and [`origin`] fetch, [`body`] streams,
+//! [`plan_source`] says what is configured, [`store`] looks up, [`invalidations`] says what counts no more, [`fill`] and [`origin`] fetch, [`body`] streams, [`held`] bounds what is held for those who are slow,
 //! [`log`] and [`metrics`] record. Beside the line: [`control`] takes configurations from the operator, [`admin`]
 //! answers probes and scrapes.
 //!
@@ -25,6 +25,7 @@ pub mod fill;
 pub mod origin;
 
 pub mod body;
+pub mod held;
 
 pub mod log;
 pub mod metrics;

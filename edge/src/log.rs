@@ -17,6 +17,7 @@ use proxima_edge_core::outcome::Reason;
 use proxima_edge_core::request::ConnectionFacts;
 
 use crate::edge::{RequestId, Worker};
+use crate::held::Sending;
 use crate::metrics::Metrics;
 
 /// Messages of the edge itself go to standard error, so that standard output has only lines for machines.
@@ -169,6 +170,11 @@ impl Record {
     /// The counters of the edge.
     pub fn metrics(&self) -> &Metrics {
         &self.worker.edge.metrics
+    }
+
+    /// Notes a large response of this length, where it is known.
+    pub fn begin_sending(&self, length: Option<u64>) -> Arc<Sending> {
+        self.worker.responses.begin(length)
     }
 
     /// Time since the request head was complete.

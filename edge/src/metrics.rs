@@ -57,10 +57,12 @@ pub struct Metrics {
     pub cache_objects: Gauge<i64, AtomicI64>,
     /// Entries evicted for want of room.
     pub cache_evictions: Counter,
-    /// Bytes of stored responses being sent.
+    /// Bytes of bodies in memory that are not stored: no longer, or not yet.
     pub pinned_bytes: Gauge<i64, AtomicI64>,
     /// Bytes of responses in the making that fills hold.
     pub fill_bytes: Gauge<i64, AtomicI64>,
+    /// Responses cut off since viewers held too much memory.
+    pub slowest_cut: Counter,
 
     link_refusals: Arc<ByIndex>,
     /// Operators connected.
@@ -91,16 +93,25 @@ pub enum Closed {
     IdleTimeout,
     /// A request head took too long.
     HeadTimeout,
-    /// The viewer took no bytes for too long.
+    /// The viewer took next to nothing for too long.
     WriteStall,
+    /// Viewers held too much memory, and this one was the slowest.
+    Slowest,
     /// A fault of the edge.
     Panicked,
 }
 
 impl Closed {
     /// Every way, for metrics.
-    pub const ALL: [Self; 6] =
-        [Self::Done, Self::Failed, Self::IdleTimeout, Self::HeadTimeout, Self::WriteStall, Self::Panicked];
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Failed,
+        Self::IdleTimeout,
+        Self::HeadTimeout,
+        Self::WriteStall,
+        Self::Slowest,
+        Self::Panicked,
+    ];
 
     /// The stable name.
     pub fn as_str(self) -> &'static str {
@@ -110,6 +121,7 @@ impl Closed {
             Self::IdleTimeout => "IdleTimeout",
             Self::HeadTimeout => "HeadTimeout",
             Self::WriteStall => "WriteStall",
+            Self::Slowest => "Slowest",
             Self::Panicked => "Panicked",
         }
     }
@@ -157,8 +169,9 @@ impl Metrics {
             cache_capacity_bytes: gauge(&mut r, "cache_capacity_bytes", "Bytes that stored responses may take"),
             cache_objects: gauge(&mut r, "cache_objects", "Stored entries: heads and slices"),
             cache_evictions: counter(&mut r, "cache_evictions", "Stored entries evicted for want of room"),
-            pinned_bytes: gauge(&mut r, "pinned_bytes", "Bytes of large stored responses that are being sent"),
+            pinned_bytes: gauge(&mut r, "pinned_bytes", "Bytes of bodies that are held in memory beside the cache"),
             fill_bytes: gauge(&mut r, "fill_bytes", "Bytes of responses in the making that fills hold"),
+            slowest_cut: counter(&mut r, "slowest_cut", "Responses cut off as the slowest of too many in memory"),
             link_refusals: by_index(
                 &mut r,
                 "link_refusals",

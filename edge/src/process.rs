@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::control::{self, KeysError, keys::Keys};
 use crate::edge::{Edge, OriginGuard, RequestIds, identity};
 use crate::fill::Fills;
+use crate::held::Held;
 use crate::invalidations::Invalidations;
 use crate::log::AccessLog;
 use crate::metrics::Metrics;
@@ -176,6 +177,7 @@ fn make_edge(
         plans,
         store: Store::new(cache_memory, Arc::clone(&metrics)),
         fills: Fills::new(),
+        held: Held::new(Arc::clone(&metrics)),
         invalidations: Invalidations::default(),
         metrics,
         log,

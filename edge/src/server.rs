@@ -23,7 +23,6 @@ use tokio::sync::{oneshot, watch};
 use crate::edge::{Edge, Worker};
 use crate::handle::handle;
 use crate::metrics::{Closed, Metrics};
-use crate::origin::Origins;
 
 pub mod drain;
 mod frames;
@@ -97,8 +96,7 @@ fn run_worker(
     let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
     let cut_off = edge.cut_off.clone();
     runtime.block_on(async {
-        let origins = Origins::new(&edge);
-        let worker = Rc::new(Worker { edge, origins });
+        let worker = Rc::new(Worker::new(edge));
         let listener = Listener::new(listener)?;
         let serving = async {
             serve(worker, listener).await;

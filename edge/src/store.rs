@@ -10,9 +10,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use bytes::Bytes;
 use http::HeaderName;
+use prometheus_client::metrics::gauge::Gauge;
 use proxima_edge_core::entry::StoredResponse;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
@@ -57,16 +59,6 @@ impl FoundBody {
             return vec![cut(bytes, 0, range)];
         }
         slices_of(range).filter_map(|index| Some(cut(slice(index)?, index * limits::SLICE_BYTES, range))).collect()
-    }
-
-    /// Bytes of memory that are held for as long as any part of this body is. Small bodies do not matter.
-    pub fn pinned(&self) -> u64 {
-        let bytes = |slice: &Bytes| slice.len() as u64;
-        match self {
-            Self::Whole(_) => 0,
-            Self::Slices(slices) => slices.iter().map(bytes).sum(),
-            Self::Sparse(slices) => slices.values().map(bytes).sum(),
-        }
     }
 }
 
@@ -120,15 +112,39 @@ fn cut(bytes: &Bytes, offset: u64, range: ByteRange) -> Bytes {
     bytes.slice(place(range.start)..place(range.end))
 }
 
-/// A copy in an allocation of exactly its size.
-pub fn exact_copy<'a>(parts: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
-    let length = parts.clone().map(Bytes::len).sum();
-    let mut copy = Vec::with_capacity(length);
-    for part in parts {
-        copy.extend_from_slice(part);
+/// Gauge of [`Metrics::pinned_bytes`].
+type Pinned = Gauge<i64, AtomicI64>;
+
+/// A body or a slice of one. It counts as pinned from its making to its freeing, except while it is stored.
+struct Allocation {
+    bytes: Box<[u8]>,
+    pinned: Pinned,
+}
+
+impl Allocation {
+    /// A copy of exactly its size.
+    fn copy_of<'a>(parts: impl Iterator<Item = &'a Bytes> + Clone, pinned: &Pinned) -> Bytes {
+        let length = parts.clone().map(Bytes::len).sum();
+        let mut copy = Vec::with_capacity(length);
+        for part in parts {
+            copy.extend_from_slice(part);
+        }
+        pinned.inc_by((length as u64).cast_signed());
+        // A boxed slice has no spare capacity.
+        Bytes::from_owner(Self { bytes: copy.into_boxed_slice(), pinned: pinned.clone() })
     }
-    // A boxed slice has no spare capacity, and `Bytes` takes it over without copying.
-    Bytes::from(copy.into_boxed_slice())
+}
+
+impl AsRef<[u8]> for Allocation {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        self.pinned.dec_by((self.bytes.len() as u64).cast_signed());
+    }
 }
 
 /// A key as the store holds it.
@@ -167,10 +183,8 @@ mod tests {
             check(&body, SLICE - 1, SLICE + 2, &[(0, 1), (1, 2)]);
             check(&body, SLICE - 3, 2 * SLICE + 4, &[(0, 3), (1, whole_slice), (2, 4)]);
             check(&body, 2 * SLICE, 2 * SLICE + 10, &[(2, 10)]);
-            assert_eq!(body.pinned(), 2 * SLICE + 10);
         }
         let body = FoundBody::Whole(Bytes::from_static(b"0123456789"));
         assert_eq!(body.cut(ByteRange { start: 2, end: 5 }), ["234"]);
-        assert_eq!(body.pinned(), 0);
     }
 }

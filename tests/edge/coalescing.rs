@@ -261,3 +261,118 @@ async fn waiters_share_the_failure_of_the_origin() {
     }
     assert_eq!(origin.requests(), 1);
 }
+
+#[tokio::test]
+async fn an_older_response_that_ends_later_does_not_replace_a_newer_one() {
+    let (body, rest) = (Gate::closed(), Gate::closed());
+    let gates = (body.clone(), rest.clone());
+    let origin = Origin::start(move |mut exchange: Exchange| {
+        let (body, rest) = gates.clone();
+        async move {
+            let kept = Reply::ok("kept").field("Cache-Control", "no-cache").field("ETag", "\"0\"");
+            match exchange.head.field("x-turn") {
+                None => exchange.reply(kept).await,
+                Some("1") => {
+                    let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 8\r\n\r\n";
+                    exchange.write(head).await;
+                    exchange.write("the ").await;
+                    body.pass().await;
+                    rest.pass().await;
+                    exchange.write("old.").await;
+                    Some(exchange)
+                }
+                Some(_) => exchange.reply(Reply::fresh("the new.")).await,
+            }
+        }
+    })
+    .await;
+    let edge = Edge::serve(&forwarding_all(&origin)).await;
+    edge.get("/page").await.expect("Miss", "kept");
+    let http = edge.http;
+    // What must be asked about each time is asked about by many at once.
+    let older = tokio::spawn(async move { get_with(http, "/page", "X-Turn: 1\r\n").await });
+    body.arrived(1).await;
+    body.open();
+    get_with(http, "/page", "X-Turn: 2\r\n").await.expect("Miss", "the new.");
+    edge.get("/page").await.expect("Hit", "the new.");
+    rest.open();
+    older.await.unwrap().expect("Miss", "the old.");
+    edge.metric_reaches("proxima_edge_fills", |fills| fills == 0.0).await;
+    edge.get("/page").await.expect("Hit", "the new.");
+}
+
+/// Two viewers at once, of whom one waits for the other: how they are answered, in alphabetical order.
+async fn pair(edge: &Edge, gate: &Gate) -> [String; 2] {
+    let both = Crowd::asks(edge.http, 2, "/page");
+    edge.metric_reaches(WAITERS, |waiters| waiters == 1.0).await;
+    gate.open();
+    let mut words: Vec<_> = both.answers().await.iter().map(|answer| answer.x_cache().to_owned()).collect();
+    words.sort();
+    words.try_into().unwrap()
+}
+
+/// RFC 9111 § 4: collapsed requests get a response only where the cache may reuse it.
+#[tokio::test]
+async fn who_waited_for_what_was_stale_when_it_came_asks_for_itself() {
+    for directives in ["max-age=60", "max-age=60, must-revalidate", "max-age=60, stale-if-error=600"] {
+        let gate = Gate::closed();
+        let origin = Origin::gated(&gate, move |_| {
+            Reply::ok("old").field("Cache-Control", directives).field("Age", "1000").field("ETag", "\"a\"")
+        })
+        .await;
+        let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+        assert_eq!(pair(&edge, &gate).await, ["Miss from proxima", "Miss from proxima"], "{directives}");
+        assert_eq!(origin.requests(), 2, "{directives}");
+    }
+}
+
+#[tokio::test]
+async fn who_waited_for_what_may_be_served_stale_shares_it() {
+    let gate = Gate::closed();
+    let directives = "max-age=60, stale-while-revalidate=6000";
+    let origin =
+        Origin::gated(&gate, move |_| Reply::ok("old").field("Cache-Control", directives).field("Age", "1000")).await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+    assert_eq!(pair(&edge, &gate).await, ["Hit from proxima", "Miss from proxima"]);
+    assert_eq!(origin.requests(), 1);
+}
+
+#[tokio::test]
+async fn who_waited_for_a_confirmation_that_was_stale_when_it_came_asks_for_one_of_its_own() {
+    let gate = Gate::closed();
+    let origin = Origin::gated(&gate, |head| {
+        let known = head.field("if-none-match").is_some();
+        let reply = if known { Reply::status(304, "") } else { Reply::ok("old").field("ETag", "\"a\"") };
+        reply.field("Cache-Control", "max-age=60").field("Age", "1000")
+    })
+    .await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+    gate.admit(1);
+    edge.get("/page").await.expect("Miss", "old");
+    assert_eq!(pair(&edge, &gate).await, ["RefreshHit from proxima", "RefreshHit from proxima"]);
+    assert_eq!(origin.requests(), 3);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_page_of_a_viewer_who_is_logged_in() {
+    let gate = Gate::closed();
+    let origin = Origin::gated(&gate, |head| {
+        Reply::fresh(if head.field("authorization").is_some() { "mine" } else { "everybody's" })
+    })
+    .await;
+    let edge = Edge::serve(&config::origin_controlled(origin.address)).await;
+    let http = edge.http;
+    let mine = tokio::spawn(async move { get_with(http, "/page", "Authorization: Basic YTpi\r\n").await });
+    gate.arrived(1).await;
+    let others = Crowd::asks(http, 3, "/page");
+    // One of them asks, the others wait for that.
+    gate.arrived(2).await;
+    edge.metric_reaches(WAITERS, |waiters| waiters == 2.0).await;
+    gate.open();
+    mine.await.unwrap().expect("Miss", "mine");
+    let answers = others.answers().await;
+    assert!(answers.iter().all(|answer| answer.text() == "everybody's"));
+    edge.metric_reaches("proxima_edge_fills", |fills| fills == 0.0).await;
+    edge.get("/page").await.expect("Hit", "everybody's");
+    assert_eq!(origin.requests(), 2);
+}

@@ -106,6 +106,19 @@ async fn a_response_that_was_on_its_way_answers_nobody_afterwards_and_stands_in_
 }
 
 #[tokio::test]
+async fn a_response_that_was_on_its_way_does_not_take_the_place_of_what_was_fetched_afterwards() {
+    let scene = Scene::set().await;
+    let early = scene.hold("GET", "X-Body: old\r\n").await;
+    scene.post("/a", "").await;
+    scene.get("/a", "X-Body: new\r\n").await.expect("Miss", "new");
+    scene.get("/a", "").await.expect("Hit", "new");
+    scene.gate.open();
+    early.await.unwrap().expect("Miss", "old");
+    scene.release().await;
+    scene.get("/a", "").await.expect("Hit", "new");
+}
+
+#[tokio::test]
 async fn a_response_that_was_on_its_way_for_another_uri_is_kept() {
     let scene = Scene::set().await;
     let early = scene.hold("GET", "X-Body: old\r\n").await;

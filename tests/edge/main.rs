@@ -10,6 +10,7 @@ mod interim;
 mod invalidation;
 mod lifecycle;
 mod limits;
+mod memory;
 mod origin_faults;
 mod origins;
 mod pass_through;

@@ -118,7 +118,7 @@ async fn a_small_object_costs_little_more_than_its_body() {
 }
 
 #[tokio::test]
-async fn of_one_resource_so_many_variants_are_kept_and_the_oldest_makes_room() {
+async fn of_one_resource_so_many_variants_are_kept_and_the_oldest_that_is_not_asked_for_makes_room() {
     let origin = Origin::answering(|head| {
         Reply::fresh(head.field("x-any").unwrap_or_default().to_owned()).field("Vary", "X-Any")
     })
@@ -130,6 +130,11 @@ async fn of_one_resource_so_many_variants_are_kept_and_the_oldest_makes_room() {
     }
     any(0).await.expect("Hit", "0");
     any(limits::VARIANTS).await.expect("Miss", &limits::VARIANTS.to_string());
-    any(1).await.expect("Hit", "1");
-    any(0).await.expect("Miss", "0");
+    any(0).await.expect("Hit", "0");
+    any(2).await.expect("Hit", "2");
+    any(1).await.expect("Miss", "1");
+    // 2 was asked for meanwhile, and so was 0 again.
+    any(3).await.expect("Miss", "3");
+    any(0).await.expect("Hit", "0");
+    any(2).await.expect("Hit", "2");
 }

@@ -1,5 +1,8 @@
 //! Bodies reach viewers as the origin sends them, whole or visibly cut.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proxima_tests::viewer::Viewer;
 use proxima_tests::{Edge, Exchange, Gate, Origin, Reply, config, wait_until};
 
@@ -54,21 +57,30 @@ async fn every_viewer_has_the_first_chunk_before_the_second_is_released() {
     edge.get("/stream").await.expect("Hit", "firstsecond");
 }
 
-#[tokio::test]
-async fn who_comes_when_a_body_is_no_longer_fresh_asks_for_itself() {
-    let rest = Gate::closed();
-    let gate = rest.clone();
-    let origin = Origin::start(move |mut exchange: Exchange| {
-        let rest = gate.clone();
+/// An origin that sends these fields and a first chunk, and the end once `rest` is passed; from the second request on a
+/// fresh response at once.
+async fn unfinished(fields: &'static str, rest: &Gate) -> Origin {
+    let (rest, asked) = (rest.clone(), Arc::new(AtomicUsize::new(0)));
+    Origin::start(move |mut exchange: Exchange| {
+        let (rest, first) = (rest.clone(), asked.fetch_add(1, Ordering::SeqCst) == 0);
         async move {
-            exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            if !first {
+                return exchange.reply(Reply::fresh("new")).await;
+            }
+            exchange.write(format!("HTTP/1.1 200 OK\r\n{fields}\r\nTransfer-Encoding: chunked\r\n\r\n")).await;
             exchange.chunk("first").await;
             rest.pass().await;
             exchange.chunk("").await;
             Some(exchange)
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn who_comes_when_a_body_is_no_longer_fresh_begins_anew_for_all_who_come_then() {
+    let rest = Gate::closed();
+    let origin = unfinished("Cache-Control: max-age=1", &rest).await;
     let edge = Edge::serve(&config::site(origin.address)).await;
     let mut early = edge.viewer().await;
     early.send_get("/stream", "").await;
@@ -84,9 +96,36 @@ async fn who_comes_when_a_body_is_no_longer_fresh_asks_for_itself() {
         }
     })
     .await;
+    edge.metric_reaches("proxima_edge_fills", |fills| fills == 1.0).await;
+    edge.get("/stream").await.expect("Hit", "new");
     rest.open();
     assert_eq!(early.wire.chunk().await.as_deref(), Some(&b"first"[..]));
     assert_eq!(early.wire.chunk().await.as_deref(), Some(&b""[..]));
+    edge.metric_reaches("proxima_edge_fills", |fills| fills == 0.0).await;
+    edge.get("/stream").await.expect("Hit", "new");
+    assert_eq!(origin.requests(), 2);
+}
+
+#[tokio::test]
+async fn who_comes_when_a_body_is_stale_shares_it_while_that_is_permitted() {
+    let rest = Gate::closed();
+    let fields = "Cache-Control: max-age=1, stale-while-revalidate=600\r\nAge: 2";
+    let origin = unfinished(fields, &rest).await;
+    let edge = Edge::serve(&config::site(origin.address)).await;
+    let mut viewers = crowd(&edge, 1, "/stream").await;
+    assert_eq!(viewers[0].head().await.status(), 200);
+    for _ in 0..5 {
+        let mut late = edge.viewer().await;
+        late.send_get("/stream", "").await;
+        assert_eq!(late.head().await.field("x-cache"), Some("Hit from proxima"));
+        viewers.push(late);
+    }
+    rest.open();
+    for viewer in &mut viewers {
+        assert_eq!(viewer.wire.chunk().await.as_deref(), Some(&b"first"[..]));
+        assert_eq!(viewer.wire.chunk().await.as_deref(), Some(&b""[..]));
+    }
+    assert_eq!(origin.requests(), 1);
 }
 
 /// An origin that sends `head` and half a body, and ends in some bad way once `cut` is passed.

@@ -120,8 +120,8 @@ pub struct EdgeResources {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<ResourceAmounts>,
 
-    /// What an edge may use at most. `memory` must be at least what the cache needs: its size, 15 % of it, and 64Mi.
-    /// Absent: no limit on cpu; memory as the cache needs, or as requested where that is more.
+    /// What an edge may use at most. `memory` must be at least what the cache needs: its size, a quarter of it (at
+    /// least 32Mi) for what is being sent, 15 % of both, and 64Mi. Absent: no limit on cpu; memory as the cache needs, or as requested where that is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ResourceAmounts>,
 }

@@ -105,12 +105,6 @@ impl Route {
         self.may_replay(response, request) && (policy.may_serve_stale(response, Staleness::IfError, now) || accepted())
     }
 
-    /// Whether others who ask the same at this moment may be answered by one and the same revalidation or fetch. Not
-    /// where the origin wants to be asked for each request.
-    pub fn may_collapse(&self, response: &StoredResponse) -> bool {
-        !self.behavior.cache_policy.lifetime(response).is_zero()
-    }
-
     /// Why a response that is stored under the right key may not be used for this request. One that would not be stored
     /// today is as good as not there.
     fn unusable(&self, response: &StoredResponse, request: &ViewerRequest, now: Timestamp) -> Reason {

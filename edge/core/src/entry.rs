@@ -25,6 +25,8 @@ pub struct StoredResponse {
     pub last_modified: Option<Timestamp>,
     /// `Date`, or the time of receipt.
     pub date: Timestamp,
+    /// When the origin was asked.
+    pub requested_at: Timestamp,
     /// When the response head was received.
     pub received_at: Timestamp,
     /// `corrected_initial_age` of RFC 9111 § 4.2.3.
@@ -34,6 +36,8 @@ pub struct StoredResponse {
     /// Count of invalidations by unsafe methods, read before the origin request; see
     /// [`invalidation`](crate::invalidation).
     pub generation: u64,
+    /// Place of the origin request among all of them, read before it: what was asked for later is newer.
+    pub turn: u64,
     /// Names in `Vary`, lower case, sorted, without repetition.
     pub vary: Vec<HeaderName>,
     /// Whether `*` is among them: it answers nobody else, unless a policy says otherwise.
@@ -46,6 +50,12 @@ impl StoredResponse {
     /// Age at `now` (RFC 9111 § 4.2.3, `current_age`).
     pub fn age(&self, now: Timestamp) -> Duration {
         self.initial_age + now.since(self.received_at)
+    }
+
+    /// The larger, the newer, of responses for the same request. Not by `Date`, for which RFC 9111 § 4 asks: clocks of
+    /// several origin servers differ, and a clock that was set back must not keep out what comes after that.
+    pub fn recency(&self) -> (u64, u64) {
+        (self.generation, self.turn)
     }
 
     /// Bytes of memory that this head takes, bookkeeping included. An estimate on the high side.

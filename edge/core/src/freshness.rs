@@ -53,6 +53,13 @@ impl CachePolicy {
         self.lifetime(response) > response.age(now)
     }
 
+    /// Whether it was fresh when it came, to those who were waiting for it: the time that it took to come is not counted,
+    /// since they would wait as long for a fresher one.
+    pub(crate) fn arrived_fresh(&self, response: &StoredResponse) -> bool {
+        let delay = response.received_at.since(response.requested_at);
+        self.lifetime(response) > response.initial_age.saturating_sub(delay)
+    }
+
     /// Whether the minimum wins over what forbids storing. On request only; and never for the errors for which
     /// CloudFront honours the origin's word.
     pub(crate) fn overrides(&self, status: StatusCode) -> bool {

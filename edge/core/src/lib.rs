@@ -4,7 +4,7 @@
 //! can be tested with literal input, and the operator can ask the same code what an edge would do.
 //!
 //! A request passes through the modules in this order:
-//! [`framing`] → [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`origin_request`] → (fetch) →
+//! [`framing`] → [`request`] → [`route`] → [`admit`] → [`key`] → (lookup) → [`decide`] → [`collapse`] → [`origin_request`] → (fetch) →
 //! [`storable`] or [`validation`] → [`part`] ([`conditional`], [`range`]) → [`respond`] → [`access_log`]. An unsafe request
 //! leads to [`invalidation`] instead of storage.
 
@@ -20,6 +20,7 @@ pub mod access_log;
 pub mod admit;
 pub mod cache_control;
 pub mod cache_status;
+pub mod collapse;
 pub mod conditional;
 mod credentials;
 pub mod decide;

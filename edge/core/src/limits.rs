@@ -38,8 +38,34 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest pause between two reads of a request body.
 pub const BODY_GAP: Duration = Duration::from_secs(30);
-/// Longest time a viewer may accept no byte of a response.
+/// Longest time a viewer may accept next to nothing of a response.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);
+/// Less than this is next to nothing, bytes: 68 a second. Whoever is slower holds a place for nobody's benefit.
+pub const WRITE_STALL_BYTES: u64 = 4 << 10;
+/// Most bytes of a body that the HTTP library gets at once: some 4 system calls for a slice.
+pub const PIECE_BYTES: usize = 256 << 10;
+/// The same for a stream of HTTP/2, which is asked for more when its viewer has made room for what it gave: a frame. So
+/// who takes less than this in [`WRITE_STALL`] is as good as gone.
+pub const HTTP2_PIECE_BYTES: usize = 16 << 10;
+/// Bodies of HTTP/2 that wait in the library's buffers of one connection, bytes, until the next ones are followed to
+/// their last byte, like large ones.
+pub const HTTP2_WAITING_BYTES: u64 = 64 << 10;
+/// Bodies above this are known by name to whoever has to find the slowest viewer, bytes. Smaller ones fit into a socket's
+/// buffer.
+pub const LARGE_BODY_BYTES: u64 = 16 << 10;
+/// A response that began less than this ago is not yet judged by its speed.
+pub const SPEED_GRACE: Duration = Duration::from_secs(2);
+
+/// Bytes of bodies that viewers may hold in memory beside the cache: what is being sent and no longer stored, or not yet.
+/// Beyond it the slowest viewers are cut off. A quarter of the cache, which is the largest body that it stores, but
+/// not so little that a handful of fills in progress would reach it.
+pub const fn held_bytes(cache_bytes: u64) -> u64 {
+    let quarter = cache_bytes / 4;
+    if quarter > HELD_BYTES_MIN { quarter } else { HELD_BYTES_MIN }
+}
+
+/// Least of [`held_bytes`], bytes.
+const HELD_BYTES_MIN: u64 = 32 << 20;
 /// An answer before the end of a request body drains at most this much of the rest.
 pub const DRAIN_BYTES: u64 = 256 << 10;
 /// And for at most this long.
@@ -81,8 +107,8 @@ pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
 pub const RECENT_KEYS_BYTES: u64 = 16 << 20;
 /// Most names in the Vary of one resource before its responses are no longer stored.
 pub const VARY_NAMES: usize = 16;
-/// Most variants kept of one resource; a new one beyond it takes the place of the oldest. A header that takes any value
-/// must not fill the cache with copies of one page.
+/// Most variants kept of one resource; a new one beyond it takes the place of the oldest that nobody asks for. A header
+/// that takes any value must not fill the cache with copies of one page.
 pub const VARIANTS: usize = 128;
 /// Bytes of the keys by which variants are counted. Of a resource beyond it the count begins anew.
 pub const VARIANT_KEYS_BYTES: u64 = 64 << 20;

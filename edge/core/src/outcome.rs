@@ -314,6 +314,8 @@ not_stored! {
     Partial;
     /// The body broke off.
     Incomplete;
+    /// Too many responses were on their way for the memory that they may take.
+    NoRoom;
     /// The request was passed through.
     Bypassed;
 }

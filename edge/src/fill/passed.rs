@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::progress::Progress;
 use super::task::Fill;
-use super::{Fills, Joined, Source, Wish, led};
+use super::{Begun, Fills, Joined, Source, Wish, led};
 use crate::edge::{Edge, Worker};
 use crate::invalidations::{Invalidated, Place};
 use crate::origin::{Fetched, OriginError, RequestBody};
@@ -29,7 +29,7 @@ pub struct Asked<'a> {
     route: &'a Route,
     request: &'a ViewerRequest,
     epoch: u64,
-    generation: u64,
+    begun: Begun,
     /// What to invalidate when nothing better becomes known.
     pending: Option<Place>,
 }
@@ -38,8 +38,8 @@ impl<'a> Asked<'a> {
     /// To be called before the origin is asked.
     pub fn begin(edge: &'a Edge, route: &'a Route, request: &'a ViewerRequest) -> Self {
         let place = || edge.invalidations.place(&route.resource(request));
-        let (epoch, generation) = (edge.plans.epoch(), edge.invalidations.generation());
-        Self { edge, route, request, epoch, generation, pending: route.may_invalidate(request).then(place) }
+        let (epoch, begun) = (edge.plans.epoch(), Begun::now(edge));
+        Self { edge, route, request, epoch, begun, pending: route.may_invalidate(request).then(place) }
     }
 
     /// There is no answer. Where the origin cannot have seen the request, everything is as it was.
@@ -67,8 +67,8 @@ impl<'a> Asked<'a> {
             let place = invalidations.place(&resource);
             let Invalidated { before, generation } = invalidations.invalidate(place);
             // The answer is newer than what it invalidates itself, but not than what others have.
-            if place == own && before <= self.generation {
-                self.generation = generation;
+            if place == own && before <= self.begun.generation {
+                self.begun.generation = generation;
             }
         }
     }
@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
     /// Whether something that was invalidated or purged meanwhile might be newer than the answer.
     fn is_overtaken(&self) -> bool {
         let place = || self.edge.invalidations.place(&self.route.resource(self.request));
-        self.edge.plans.epoch() != self.epoch || self.edge.invalidations.covers(self.generation, place)
+        self.edge.plans.epoch() != self.epoch || self.edge.invalidations.covers(self.begun.generation, place)
     }
 
     /// Makes a fill of the answer, as if it had been asked for what is wished for, and reads it from there; unless
@@ -84,7 +84,7 @@ impl<'a> Asked<'a> {
     pub(super) async fn share(self, worker: &Rc<Worker>, wish: &Wish<'_>, fetched: Fetched) -> Source {
         let outgoing = Rc::new(wish.route.origin_request(wish.request, Purpose::Fill));
         let key = wish.own_key(&outgoing);
-        let join = || Fills::join_since(&worker.edge, &key, wish.place, self.generation);
+        let join = || Fills::join_since(&worker.edge, &key, wish.place, outgoing.unkeyed_credentials, self.begun);
         let joined = (!self.is_overtaken()).then(join);
         let Some(Joined::Lead(permit)) = joined else {
             return Source::Origin(Box::new(fetched), wish.reason, NotStored::Bypassed);
@@ -132,7 +132,7 @@ pub async fn passed(worker: &Rc<Worker>, mut asked: Asked<'_>, fetched: Fetched,
 pub async fn head(worker: &Rc<Worker>, wish: &Wish<'_>) -> Source {
     let edge = &worker.edge;
     let outgoing = wish.route.origin_request(wish.request, Purpose::Pass);
-    let (epoch, generation) = (edge.plans.epoch(), edge.invalidations.generation());
+    let (epoch, begun) = (edge.plans.epoch(), Begun::now(edge));
     let fetched = match worker.origins.fetch(wish.route, &outgoing, RequestBody::Empty, &wish.interim).await {
         Ok(fetched) => fetched,
         Err(error) => return wish.stand_in(edge).unwrap_or(Source::Failed(error)),
@@ -142,11 +142,13 @@ pub async fn head(worker: &Rc<Worker>, wish: &Wish<'_>) -> Source {
     {
         return source;
     }
-    if let Some(kept) = &wish.kept {
+    // What was invalidated between its lookup and the reading of the generation would come to life again.
+    let kept = wish.kept.as_ref().filter(|kept| !edge.is_invalidated(kept.head.generation, wish.place));
+    if let Some(kept) = kept {
         let key = wish.own_key(&wish.route.origin_request(wish.request, Purpose::Fill));
         match wish.route.updated_by_head(&kept.head, &outgoing, &fetched.head, epoch) {
             HeadVerdict::Kept(mut head) => {
-                head.generation = generation;
+                begun.stamp(&mut head);
                 edge.store.refresh(key, kept, Arc::from(head)).await;
             }
             HeadVerdict::Forgotten => edge.store.forget(key, kept).await,

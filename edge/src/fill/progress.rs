@@ -4,7 +4,10 @@
 //! whether there is a body to share. The body grows at its end only; each reader keeps its own offset and is woken when
 //! there is more. "Complete" is a fact that the writer states; a body without it is broken, and so is its reader's
 //! response. While the response is stored all of it stays readable from the start. When it turns out too large to store,
-//! only a window stays: the writer waits for the slowest reader, for a bounded time.
+//! or too much memory is held for viewers, only a window stays: the writer waits for the slowest reader, for a bounded
+//! time. When the fill is over, what all readers have read is let go.
+//!
+//! **Memory.** Bytes that are not in allocations of the store count as pinned here, those that are there.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +20,7 @@ use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::storable::OriginResponse;
 
+use super::Begun;
 use crate::metrics::Metrics;
 use crate::origin::OriginError;
 use crate::store::Found;
@@ -75,8 +79,9 @@ pub enum ReadError {
 pub(super) struct Progress {
     state: Mutex<State>,
     metrics: Arc<Metrics>,
-    /// Count of invalidations when it began.
-    pub(super) generation: u64,
+    pub(super) begun: Begun,
+    /// The request shows credentials that are not in the key.
+    personal: bool,
 }
 
 #[derive(Debug)]
@@ -84,10 +89,14 @@ struct State {
     head: Head,
     /// Consecutive pieces of the body with their offsets.
     pieces: VecDeque<(u64, Bytes)>,
+    /// Bytes at the end of the pieces that are as they came, not in allocations of the store.
+    loose: u64,
     received: u64,
     end: Option<Result<(), ReadError>>,
     /// Only a window is kept.
     windowed: bool,
+    /// The fill is over and nobody new comes.
+    closed: bool,
     readers: Vec<Option<ReaderState>>,
     free: Vec<usize>,
     reader_count: usize,
@@ -105,8 +114,14 @@ struct ReaderState {
 }
 
 impl State {
+    /// Bytes held.
     fn held(&self) -> u64 {
         self.pieces.front().map_or(0, |(first, _)| self.received - first)
+    }
+
+    /// Bytes held by a fill in progress.
+    fn in_progress(&self) -> u64 {
+        if self.end.is_some() { 0 } else { self.held() }
     }
 
     fn slowest(&self) -> Option<u64> {
@@ -115,10 +130,31 @@ impl State {
 
     /// Forgets what every reader has read.
     fn trim(&mut self) {
-        let Some(slowest) = self.slowest() else { return };
+        // Where only a window is kept, nobody new comes.
+        let slowest = match self.slowest() {
+            None if self.windowed => self.received,
+            None => return,
+            Some(slowest) => slowest,
+        };
         while self.pieces.front().is_some_and(|(offset, bytes)| offset + bytes.len() as u64 <= slowest) {
             self.pieces.pop_front();
         }
+        self.loose = self.loose.min(self.held());
+    }
+
+    /// Forgets the first pieces when this reader, which was at `offset`, was the last to need them.
+    fn trim_behind(&mut self, offset: u64) {
+        let Some((start, bytes)) = self.pieces.front().filter(|_| self.closed) else { return };
+        let end = start + bytes.len() as u64;
+        let lags = |reader: &ReaderState| !reader.cut && reader.offset < end;
+        if offset >= end || self.readers.iter().flatten().any(lags) {
+            return;
+        }
+        match self.reader_count {
+            0 => self.pieces.clear(),
+            _ => self.trim(),
+        }
+        self.loose = self.loose.min(self.held());
     }
 
     fn has_room(&self) -> bool {
@@ -151,19 +187,21 @@ impl State {
 
 // The writer's side.
 impl Progress {
-    pub(super) fn new(metrics: &Arc<Metrics>, generation: u64) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, begun: Begun, personal: bool) -> Self {
         let state = State {
             head: Head::Pending,
             pieces: VecDeque::new(),
+            loose: 0,
             received: 0,
             end: None,
             windowed: false,
+            closed: false,
             readers: Vec::new(),
             free: Vec::new(),
             reader_count: 0,
             writer: None,
         };
-        Self { state: Mutex::new(state), metrics: Arc::clone(metrics), generation }
+        Self { state: Mutex::new(state), metrics: Arc::clone(metrics), begun, personal }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -171,14 +209,24 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the state, and counts what is held by it from then on.
+    fn counted<T>(&self, state: &mut State, change: impl FnOnce(&mut State) -> T) -> T {
+        let (in_progress, loose) = (state.in_progress(), state.loose);
+        let result = change(state);
+        if state.in_progress() != in_progress {
+            self.metrics.fill_bytes.inc_by(state.in_progress().cast_signed() - in_progress.cast_signed());
+        }
+        if state.loose != loose {
+            self.metrics.pinned_bytes.inc_by(state.loose.cast_signed() - loose.cast_signed());
+        }
+        result
+    }
+
     /// Changes the state and wakes all readers, outside of the lock.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (result, wakers) = {
             let mut state = self.state();
-            let held = state.held();
-            let result = change(&mut state);
-            self.metrics.fill_bytes.inc_by(state.held().cast_signed() - held.cast_signed());
-            (result, state.wake_readers())
+            (self.counted(&mut state, change), state.wake_readers())
         };
         wakers.into_iter().for_each(Waker::wake);
         result
@@ -194,6 +242,7 @@ impl Progress {
         self.change(|state| {
             let offset = state.received;
             state.received += bytes.len() as u64;
+            state.loose += bytes.len() as u64;
             state.pieces.push_back((offset, bytes));
             if state.windowed {
                 state.trim();
@@ -203,11 +252,17 @@ impl Progress {
 
     /// Replaces everything from `offset` on by the same bytes in one allocation, the one that is stored too.
     pub(super) fn consolidate(&self, offset: u64, bytes: Bytes) {
-        let mut state = self.state();
-        while state.pieces.back().is_some_and(|(start, _)| *start >= offset) {
-            state.pieces.pop_back();
-        }
-        state.pieces.push_back((offset, bytes));
+        let consolidated = |state: &mut State| {
+            while state.pieces.back().is_some_and(|(start, _)| *start >= offset) {
+                state.pieces.pop_back();
+            }
+            state.loose = 0;
+            state.pieces.push_back((offset, bytes));
+            if state.windowed {
+                state.trim();
+            }
+        };
+        self.counted(&mut self.state(), consolidated);
     }
 
     /// From now on only a window is kept.
@@ -268,32 +323,44 @@ impl Progress {
         });
     }
 
-    /// The task is gone. Nothing happens when it had come to its end.
+    /// The task is gone, and nobody new can find what it leaves. Had it come to its end, that stands.
     pub(super) fn abandon(&self) {
-        self.change(|state| match state.head {
-            Head::Pending => state.head = Head::Abandoned,
-            Head::Streaming(_) => {
-                state.end.get_or_insert(Err(ReadError::Broken("the fetch was abandoned".to_owned())));
+        self.change(|state| {
+            match state.head {
+                Head::Pending => state.head = Head::Abandoned,
+                Head::Streaming(_) => {
+                    state.end.get_or_insert(Err(ReadError::Broken("the fetch was abandoned".to_owned())));
+                }
+                Head::Kept(..) | Head::NotStorable | Head::Failed(_) | Head::Abandoned => {}
             }
-            Head::Kept(..) | Head::NotStorable | Head::Failed(_) | Head::Abandoned => {}
+            state.closed = true;
+            state.trim_behind(0);
         });
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        let held = self.state().held();
-        self.metrics.fill_bytes.dec_by(held.cast_signed());
+        let mut state = self.state();
+        self.counted(&mut state, |state| {
+            state.pieces.clear();
+            state.loose = 0;
+        });
     }
 }
 
 // The readers' side.
 impl Progress {
+    /// Whether others may wait for it: it is not a fetch with credentials whose response might be for one viewer alone.
+    pub(super) fn is_open(&self) -> bool {
+        !self.personal || matches!(self.state().head, Head::Streaming(_))
+    }
+
     /// A reader from the first byte. None: there are too many, or the first byte is no longer held.
     pub(super) fn reader(progress: &Arc<Self>) -> Option<FillReader> {
         let mut state = progress.state();
         let broken = matches!(state.end, Some(Err(_)));
-        if broken || state.windowed || state.reader_count >= limits::FOLLOWERS_PER_FILL {
+        if broken || state.windowed || state.closed || state.reader_count >= limits::FOLLOWERS_PER_FILL {
             return None;
         }
         state.reader_count += 1;
@@ -327,6 +394,11 @@ impl FillReader {
             Poll::Pending
         })
         .await
+    }
+
+    /// What it reads.
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// The head, where it is shared.
@@ -371,6 +443,7 @@ impl FillReader {
         if let Some(mut bytes) = state.piece_at(offset) {
             bytes.truncate(usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX));
             self.own(&mut state).offset += bytes.len() as u64;
+            self.progress.counted(&mut state, |state| state.trim_behind(offset));
             let writer = state.writer.take();
             drop(state);
             if let Some(writer) = writer {
@@ -400,6 +473,7 @@ impl Drop for FillReader {
             state.readers[self.slot] = None;
             state.free.push(self.slot);
             state.reader_count -= 1;
+            self.progress.counted(&mut state, |state| state.trim_behind(0));
             state.writer.take()
         };
         if let Some(writer) = writer {

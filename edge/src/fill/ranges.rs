@@ -6,7 +6,9 @@
 //! its range (CloudFront: "How CloudFront processes partial requests for an object").
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use proxima_edge_core::collapse::Sharing;
 use proxima_edge_core::key::CacheKey;
 use proxima_edge_core::limits;
 use proxima_edge_core::origin_request::Purpose;
@@ -16,7 +18,7 @@ use proxima_edge_core::storable;
 
 use super::passed::Asked;
 use super::progress::{FillHead, Head, Progress};
-use super::{FillReader, Fills, Source, Wish, follow, followed, kept_by_another, variant_key};
+use super::{FillReader, Fills, Source, Wish, follow, joined_at, kept_by_another, variant_key};
 use crate::edge::{Edge, Worker};
 use crate::invalidations::Place;
 use crate::origin::RequestBody;
@@ -58,7 +60,7 @@ async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
         return None;
     }
     let reader = in_progress(edge, &wish.own_key(&outgoing), wish.place)?;
-    let late = reader.shared_head().is_some();
+    let joined = joined_at(edge, &reader);
     let (reader, head) = match follow(&edge.metrics, reader).await {
         (reader, Head::Streaming(head)) => (reader, head),
         (_, Head::Kept(found, standing)) => {
@@ -69,14 +71,15 @@ async fn join_near(worker: &Rc<Worker>, wish: &Wish<'_>) -> Option<Source> {
         (_, Head::NotStorable | Head::Abandoned | Head::Pending) => return None,
     };
     let same_variant = variant_key(wish, &outgoing, &head) == head.key;
-    let joined = same_variant && followed(edge, wish, &head, late).is_ok() && is_near(wish, &head, &reader);
-    joined.then_some(Source::Fill(reader, Reason::CollapsedHit))
+    let shared = same_variant && wish.route.shares(&head.stored, wish.request, joined) == Sharing::Shared;
+    (shared && is_near(wish, &head, &reader)).then_some(Source::Fill(reader, Reason::CollapsedHit))
 }
 
 fn in_progress(edge: &Edge, key: &CacheKey, place: Option<Place>) -> Option<FillReader> {
     let fills: &Fills = &edge.fills;
     let shard = fills.shard(key);
-    shard.get(key).filter(|progress| !edge.is_invalidated(progress.generation, place)).and_then(Progress::reader)
+    let valid = |progress: &&Arc<Progress>| !edge.is_invalidated(progress.begun.generation, place);
+    shard.get(key).filter(|progress| valid(progress) && progress.is_open()).and_then(Progress::reader)
 }
 
 /// Whether the last of the ranges begins not far behind what has arrived.

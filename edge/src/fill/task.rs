@@ -19,11 +19,11 @@ use tokio::time::Instant;
 
 use super::progress::{FillHead, Head, Progress, ReadError, Standing};
 use super::{Permit, Wish};
-use crate::edge::Worker;
+use crate::edge::{Edge, Worker};
 use crate::invalidations::Place;
 use crate::origin::{Fetched, OriginBody, RequestBody};
 use crate::server::interim::Interim;
-use crate::store::{Found, ObjectId, Store, exact_copy};
+use crate::store::{Found, ObjectId, Store};
 
 /// A response that could not be shared, on its way to the viewer who caused the fetch.
 pub(super) enum Unshared {
@@ -132,7 +132,7 @@ impl Fill {
         let Some(kept) = &self.kept else { return false };
         match self.route.confirm(&kept.head, &self.request, &fetched.head, self.epoch) {
             Confirmed::Kept(mut head) => {
-                head.generation = permit.progress.generation;
+                permit.progress.begun.stamp(&mut head);
                 let head = Arc::from(head);
                 edge.store.refresh(permit.key.clone(), kept, Arc::clone(&head)).await;
                 edge.metrics.revalidated.inc();
@@ -177,9 +177,9 @@ impl Fill {
         });
         match judged {
             Ok((mut stored, names)) => {
-                stored.generation = permit.progress.generation;
+                permit.progress.begun.stamp(&mut stored);
                 let Fetched { head, body } = fetched;
-                let key = self.settle_key(&mut permit, names.clone()).await;
+                let key = self.settle_key(&mut permit, names.clone(), stored.recency()).await;
                 let head = Arc::new(FillHead { key, names, response: head, stored });
                 permit.progress.settle(Head::Streaming(Arc::clone(&head)));
                 stream(&edge.store, &mut permit, &head, body, self.initiator.is_none()).await;
@@ -207,20 +207,21 @@ impl Fill {
     }
 
     /// Finds the key to store under, now that it is known what the response varies by, and lists the fill there.
-    async fn settle_key(&self, permit: &mut Permit, names: Arc<[HeaderName]>) -> CacheKey {
+    async fn settle_key(&self, permit: &mut Permit, names: Arc<[HeaderName]>, recency: (u64, u64)) -> CacheKey {
         if names.is_empty() {
             return self.primary.clone();
         }
         let key = self.primary.variant(&names, &self.request.headers);
         if self.varies.as_deref() != Some(&*names) {
             // The marker first, so that nobody finds neither it nor the fill.
-            self.worker.edge.store.insert_varies(self.primary.clone(), names).await;
+            self.worker.edge.store.insert_varies(self.primary.clone(), names, recency).await;
         }
         if key != permit.key {
             permit.move_to(key.clone());
         }
-        if let Some(oldest) = permit.edge.fills.variants.note(&self.primary, &key).await {
-            permit.edge.store.remove(&oldest).await;
+        let used = async |variant: &CacheKey| permit.edge.store.take_used(variant).await;
+        if let Some(forgotten) = permit.edge.fills.variants.note(&self.primary, &key, used).await {
+            permit.edge.store.remove(&forgotten).await;
         }
         key
     }
@@ -237,7 +238,8 @@ fn union(known: Option<&[HeaderName]>, new: &[HeaderName]) -> Arc<[HeaderName]> 
 
 /// Reads the body to its end, shares it, and stores it when it is whole.
 async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: OriginBody, in_background: bool) {
-    let metrics = Arc::clone(&permit.edge.metrics);
+    let edge = Arc::clone(&permit.edge);
+    let metrics = &edge.metrics;
     let mut intake = Intake::new(store, Arc::clone(&permit.progress));
     let mut unwanted_since = None;
     let begun = Instant::now();
@@ -247,11 +249,10 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
             Some(Err(error)) => break Err(error.to_string()),
             None => break Ok(()),
         }
-        // Fills hold what slow viewers have not read. Together they hold no more than the store may; beyond it each
-        // keeps only a window.
-        let crowded =
-            intake.received > limits::SLICE_BYTES && metrics.fill_bytes.get() > store.capacity().cast_signed();
-        if intake.storing && (crowded || intake.received > store.largest_body()) {
+        if edge.held.is_short(store.capacity()) && !intake.makes_room(&edge).await {
+            break Err("every viewer left, and memory is short".to_owned());
+        }
+        if intake.storing && intake.received > store.largest_body() {
             // Its length was not announced, and now it is too large. Nobody new may join a body whose start is gone.
             intake.stop_storing().await;
             permit.unlist();
@@ -275,9 +276,12 @@ async fn stream(store: &Store, permit: &mut Permit, head: &FillHead, mut body: O
     };
     match end {
         Ok(()) if intake.storing => {
-            intake.store(head.key.clone(), head.stored.clone()).await;
-            metrics.stored.inc();
+            if intake.store(head.key.clone(), head.stored.clone()).await {
+                metrics.stored.inc();
+            }
             permit.progress.finish(Ok(()));
+            // It took the place of others, which may still be being sent.
+            edge.held.relieve(store.capacity());
         }
         Ok(()) => permit.progress.finish(Ok(())),
         Err(why) => {
@@ -333,7 +337,7 @@ impl<'a> Intake<'a> {
 
     /// Stores the tail as one slice, and lets readers share the stored allocation.
     async fn close_slice(&mut self) {
-        let slice = exact_copy(self.tail.iter());
+        let slice = self.store.copy_of(self.tail.iter());
         self.progress.consolidate(self.slices * limits::SLICE_BYTES, slice.clone());
         self.store.insert_slice(self.object, self.slices, slice).await;
         self.slices += 1;
@@ -341,18 +345,33 @@ impl<'a> Intake<'a> {
         self.tail_bytes = 0;
     }
 
-    /// The body is whole: store it.
-    async fn store(mut self, key: CacheKey, mut head: StoredResponse) {
+    /// The body is whole: store it, unless something newer is kept by now.
+    async fn store(mut self, key: CacheKey, mut head: StoredResponse) -> bool {
         head.body_length = self.received;
         if self.slices == 0 {
-            let body = exact_copy(self.tail.iter());
-            self.store.insert_whole(key, head, body).await;
+            let body = self.store.copy_of(self.tail.iter());
+            self.progress.consolidate(0, body.clone());
+            self.store.insert_whole(key, head, body).await
         } else {
             if self.tail_bytes > 0 {
                 self.close_slice().await;
             }
-            self.store.insert_sliced(key, head, self.object).await;
+            self.store.insert_sliced(key, head, self.object).await
         }
+    }
+
+    /// Memory is short: what all viewers have read is let go, and the slowest viewers of all are cut off. It is stored all
+    /// the same, unless there is nobody to cut: then it is the fills themselves that take too much. False: nobody reads it, and it is large.
+    async fn makes_room(&mut self, edge: &Edge) -> bool {
+        if self.received > limits::SLICE_BYTES {
+            // Who comes from now on asks the origin.
+            self.progress.keep_window();
+        }
+        if !edge.held.relieve(self.store.capacity()) && self.storing && self.received > limits::LARGE_BODY_BYTES {
+            edge.metrics.not_stored(NotStored::NoRoom);
+            self.stop_storing().await;
+        }
+        self.progress.readers() > 0 || self.received <= limits::LARGE_BODY_BYTES
     }
 
     async fn stop_storing(&mut self) {

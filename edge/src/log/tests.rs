@@ -8,7 +8,6 @@ use proxima_edge_core::timestamp::Timestamp;
 
 use super::*;
 use crate::clock::Clock;
-use crate::origin::Origins;
 use crate::plan_source::PlanSource;
 use crate::process::edge_for_tests;
 
@@ -64,7 +63,7 @@ fn worker(output: Option<Box<dyn Write + Send>>) -> Rc<Worker> {
         edge.log = AccessLog::to(output, "zone-a", "edge-1", metrics).unwrap();
     }
     let edge = Arc::new(edge);
-    Rc::new(Worker { origins: Origins::new(&edge), edge })
+    Rc::new(Worker::new(edge))
 }
 
 fn begin(worker: &Rc<Worker>) -> Box<Record> {

@@ -3,8 +3,10 @@
 //! Plain cells: a connection lives on one thread. The layers below report what they see of the viewer's bytes, the
 //! service reports requests, and each asks here what it cannot see itself.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::Waker;
 
 use proxima_edge_core::framing::Position;
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 
 use super::inspect::Broken;
 use super::interim::Waiting;
+use crate::held::Sending;
 use crate::metrics::Closed;
 
 /// State of a connection. See the module.
@@ -22,7 +25,10 @@ pub struct Phase {
     in_flight: Cell<u32>,
     /// Requests given to the service so far.
     requests: Cell<u64>,
-    multiplexed: Cell<bool>,
+    /// Of several requests at a time, bytes of the responses that wait in the library's buffers.
+    multiplexed: OnceCell<Arc<AtomicU64>>,
+    /// The large response that is being written, or was last.
+    sending: RefCell<Option<Arc<Sending>>>,
     /// A byte of a request head was read, but the head is not complete.
     head_begun: Cell<bool>,
     /// The last request had a body, of which a part may be under way.
@@ -49,7 +55,7 @@ pub struct InFlight(Rc<Phase>);
 impl Phase {
     /// Several requests at a time: incomplete heads can no longer be told from other frames.
     pub fn multiplexed(&self) {
-        self.multiplexed.set(true);
+        self.multiplexed.get_or_init(Arc::default);
         self.head_begun.set(false);
         self.waiting_since.set(None);
     }
@@ -61,7 +67,28 @@ impl Phase {
         self.had_body.set(has_body);
         self.unsettled.set(true);
         self.waiting_since.set(None);
+        self.sending.take();
         InFlight(Rc::clone(self))
+    }
+
+    /// Everything is written.
+    pub(super) fn flushed(&self) {
+        if self.in_flight.get() == 0 {
+            self.sending.take();
+        }
+    }
+
+    /// Whether the response that is being written has to go. If not, the task of the waker is woken when it has.
+    pub(super) fn is_cut(&self, waker: &Waker) -> bool {
+        self.sending.borrow().as_ref().is_some_and(|sending| {
+            sending.wakes(waker);
+            sending.is_cut()
+        })
+    }
+
+    /// What the viewer is waited for begins anew: it is busy taking a response.
+    pub(super) fn wait_anew(&self) {
+        self.waiting_since.set(None);
     }
 
     /// The request that the service was given last, counted from 1.
@@ -109,7 +136,7 @@ impl Phase {
 
     /// Bytes came, of which nothing is known yet.
     pub(super) fn bytes_came(&self) {
-        if self.in_flight.get() == 0 && !self.multiplexed.get() && !self.head_begun.get() {
+        if self.in_flight.get() == 0 && self.multiplexed.get().is_none() && !self.head_begun.get() {
             self.head_begun.set(true);
             self.waiting_since.set(None);
         }
@@ -138,7 +165,19 @@ impl Phase {
     /// Bytes that we did not read, or will not, may be on their way. On a multiplexed connection always: what it is ended
     /// for must not be lost.
     pub(super) fn may_have_more(&self) -> bool {
-        self.multiplexed.get() || self.had_body.get() || self.head_begun.get() || self.unserved.get()
+        self.multiplexed.get().is_some() || self.had_body.get() || self.head_begun.get() || self.unserved.get()
+    }
+}
+
+impl InFlight {
+    /// Where it is one of several at a time, bytes of all that wait in the library's buffers.
+    pub(super) fn waiting(&self) -> Option<&Arc<AtomicU64>> {
+        self.0.multiplexed.get()
+    }
+
+    /// Its response is large.
+    pub(super) fn sends(&self, sending: Arc<Sending>) {
+        self.0.sending.replace(Some(sending));
     }
 }
 

@@ -26,7 +26,7 @@ where
             let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
             let listener = listener::bind_all(address, NonZeroUsize::MIN).unwrap().remove(0);
             let address = listener.local_addr().unwrap();
-            let worker = Rc::new(Worker { origins: Origins::new(&edge), edge: Arc::clone(&edge) });
+            let worker = Rc::new(Worker::new(Arc::clone(&edge)));
             let serving = tokio::task::spawn_local(serve(worker, Listener::new(listener).unwrap()));
             viewers(Arc::clone(&edge), address).await;
             edge.shutdown.cancel();

@@ -52,9 +52,15 @@ pub struct Guarded<S> {
     /// First bytes, read to tell the protocol and not yet given to hyper.
     first: Vec<u8>,
     read_closed: bool,
-    write_blocked_since: Option<Instant>,
+    blocked: Option<Blocked>,
     linger: Option<Linger>,
     timer: Timer,
+}
+
+/// Since when the viewer has taken next to nothing, and how much that was.
+struct Blocked {
+    since: Instant,
+    taken: u64,
 }
 
 struct Linger {
@@ -70,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             phase,
             first: Vec::new(),
             read_closed: false,
-            write_blocked_since: None,
+            blocked: None,
             linger: None,
             timer: Timer::default(),
         }
@@ -120,22 +126,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             }
             Poll::Pending => match self.phase.read_deadline() {
                 Some((deadline, closed)) if self.timer.is_over(context, deadline) => {
-                    Poll::Ready(Err(self.time_out(closed)))
+                    if self.blocked.is_none() {
+                        return Poll::Ready(Err(self.time_out(closed)));
+                    }
+                    // Of the last response the library has the rest, and the viewer is busy with it.
+                    self.phase.wait_anew();
+                    self.poll_socket(context, buffer)
                 }
                 _ => Poll::Pending,
             },
         }
     }
 
-    /// Whatever a write came to: while nothing can be sent the clock runs.
+    /// Whatever a write came to: while next to nothing can be sent the clock runs.
     fn note_write(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if result.is_ready() {
-            self.write_blocked_since = None;
+        if let Poll::Ready(written) = &result {
+            if let (Some(blocked), Ok(bytes)) = (&mut self.blocked, written) {
+                blocked.taken += *bytes as u64;
+                if blocked.taken >= limits::WRITE_STALL_BYTES {
+                    self.blocked = None;
+                }
+            }
             return result;
         }
-        let since = *self.write_blocked_since.get_or_insert_with(Instant::now);
+        let since = self.blocked.get_or_insert_with(|| Blocked { since: Instant::now(), taken: 0 }).since;
         if self.timer.is_over(context, since + limits::WRITE_STALL) {
             return Poll::Ready(Err(self.time_out(Closed::WriteStall)));
+        }
+        if self.phase.is_cut(context.waker()) {
+            return Poll::Ready(Err(self.time_out(Closed::Slowest)));
         }
         Poll::Pending
     }
@@ -219,6 +238,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.socket).poll_flush(context).map_ok(|()| 0);
+        if result.is_ready() {
+            self.blocked = None;
+            self.phase.flushed();
+        }
         self.note_write(context, result).map_ok(|_| ())
     }
 

@@ -238,9 +238,9 @@ fn no_cache_is_revalidated_each_time_and_never_shared_while_waiting() {
     let route = route_with(origin_controlled());
     let found = stored("Cache-Control: no-cache, max-age=600\nETag: \"a\"");
     check(&route, Some(&found), "GET / HTTP/1.1", Decision::Revalidate);
-    assert!(!route.may_collapse(&found));
-    assert!(!route.may_collapse(&stored("Cache-Control: max-age=0")));
-    assert!(route.may_collapse(&stored("Cache-Control: max-age=1")));
+    assert!(!route.may_wait(&found));
+    assert!(!route.may_wait(&stored("Cache-Control: max-age=0")));
+    assert!(route.may_wait(&stored("Cache-Control: max-age=1")));
 }
 
 /// Whether a response of this age stands in for a failed origin: under a CloudFront policy, and under OriginControlled.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 fn progress() -> (Arc<Progress>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new());
-    (Arc::new(Progress::new(&metrics, 0)), metrics)
+    (Arc::new(Progress::new(&metrics, Begun { generation: 0, turn: 0 }, false)), metrics)
 }
 
 fn shared_head() -> Head {
@@ -22,10 +22,12 @@ fn shared_head() -> Head {
         expires: None,
         last_modified: None,
         date: now,
+        requested_at: now,
         received_at: now,
         initial_age: Duration::ZERO,
         epoch: 0,
         generation: 0,
+        turn: 0,
         vary: Vec::new(),
         varies_on_everything: false,
         body_length: 0,
@@ -241,4 +243,44 @@ fn what_is_pinned_is_counted_and_released() {
     assert_eq!(metrics.fill_bytes.get(), 3 << 20, "a reader holds it");
     drop(reader);
     assert_eq!(metrics.fill_bytes.get(), 0);
+}
+
+#[test]
+fn what_is_complete_is_no_longer_a_fill_in_progress_whoever_still_reads_it() {
+    let (progress, metrics) = progress();
+    let mut readers = [(); 2].map(|()| Progress::reader(&progress).unwrap());
+    progress.settle(shared_head());
+    for _ in 0..3 {
+        progress.push(mib(1));
+    }
+    progress.finish(Ok(()));
+    assert_eq!((metrics.fill_bytes.get(), metrics.pinned_bytes.get()), (0, 3 << 20));
+    progress.abandon();
+    assert!(Progress::reader(&progress).is_none(), "who comes now is not here for long");
+    for reader in &mut readers {
+        assert_eq!(metrics.pinned_bytes.get(), 3 << 20);
+        assert_eq!(poll(reader).len(), 1 << 20);
+    }
+    assert_eq!(metrics.pinned_bytes.get(), 2 << 20, "what both have read is let go");
+    let [mut first, second] = readers;
+    assert_eq!(poll(&mut first).len(), 1 << 20);
+    drop(second);
+    assert_eq!(metrics.pinned_bytes.get(), 1 << 20);
+    drop(first);
+    assert_eq!(metrics.pinned_bytes.get(), 0);
+}
+
+#[test]
+fn what_is_in_an_allocation_of_the_store_is_not_counted_twice() {
+    let (progress, metrics) = progress();
+    let mut reader = Progress::reader(&progress).unwrap();
+    progress.push(mib(1));
+    progress.consolidate(0, mib(1));
+    progress.push(Bytes::from_static(b"tail"));
+    assert_eq!((metrics.fill_bytes.get(), metrics.pinned_bytes.get()), ((1 << 20) + 4, 4));
+    progress.keep_window();
+    assert_eq!(poll(&mut reader).len(), 1 << 20);
+    assert_eq!(poll(&mut reader), "tail");
+    progress.push(Bytes::from_static(b"more"));
+    assert_eq!((metrics.fill_bytes.get(), metrics.pinned_bytes.get()), (4, 4));
 }

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::fixture;
-use crate::origin::Origins;
 
 /// Sends its head, if it has one, and then one chunk whenever this much time has passed.
 struct Dripping {
@@ -55,12 +54,6 @@ impl Dripping {
             })
             .await
     }
-}
-
-fn worker() -> Rc<Worker> {
-    let edge = edge();
-    let origins = Origins::new(&edge);
-    Rc::new(Worker { edge, origins })
 }
 
 fn wish<'a>(route: &'a Route, request: &'a ViewerRequest) -> Wish<'a> {

@@ -104,25 +104,62 @@ async fn bytes_on_a_multiplexed_connection_do_not_prolong_its_idle_time() {
     assert!(about(passed, limits::IDLE_TIMEOUT), "{passed:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn write_that_no_byte_leaves_ends_after_the_stall_time() {
-    let (mut viewer, socket) = duplex(1_000);
+/// How long a write goes on of which the viewer reads so many bytes, so often, so many times.
+async fn write_lasts(bytes: usize, pause: Duration, times: usize) -> Duration {
+    let (mut viewer, socket) = duplex(8_000);
     let phase = Rc::new(Phase::default());
     let mut guarded = Guarded::new(socket, Rc::clone(&phase));
     let _in_flight = phase.request_begins(false);
     let begun = Instant::now();
-    let reads_once = async {
-        tokio::time::sleep(Duration::from_secs(40)).await;
-        viewer.read_exact(&mut [0; 500]).await.unwrap();
+    let reads = async {
+        for _ in 0..times {
+            tokio::time::sleep(pause).await;
+            viewer.read_exact(&mut vec![0; bytes]).await.unwrap();
+        }
         std::future::pending::<()>().await;
     };
     let error = tokio::select! {
-        result = guarded.write_all(&[b'x'; 10_000]) => result.unwrap_err(),
-        () = reads_once => unreachable!("it never ends"),
+        result = guarded.write_all(&[b'x'; 1 << 20]) => result.unwrap_err(),
+        () = reads => unreachable!("it never ends"),
     };
     assert_eq!((error.kind(), phase.ended()), (io::ErrorKind::TimedOut, Some(Closed::WriteStall)));
-    let expected = Duration::from_secs(40) + limits::WRITE_STALL;
-    assert!(about(begun.elapsed(), expected), "progress starts the time anew: {:?}", begun.elapsed());
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_that_no_byte_leaves_ends_after_the_stall_time() {
+    let passed = write_lasts(5_000, Duration::from_secs(40), 1).await;
+    assert!(about(passed, Duration::from_secs(40) + limits::WRITE_STALL), "progress starts the time anew: {passed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_that_next_to_nothing_leaves_ends_too() {
+    let passed = write_lasts(10, Duration::from_secs(10), 100).await;
+    assert!(about(passed, limits::WRITE_STALL), "{passed:?}");
+    let passed = write_lasts(1_000, Duration::from_secs(10), 20).await;
+    assert!(passed > Duration::from_secs(200), "a steady viewer, however slow, is waited for: {passed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewer_who_takes_the_rest_of_a_response_is_not_idle() {
+    let (mut viewer, socket) = duplex(8_000);
+    let phase = Rc::new(Phase::default());
+    let guarded = Guarded::new(socket, Rc::clone(&phase));
+    let (mut reading, mut writing) = tokio::io::split(guarded);
+    // The body has been given to the library, which has not written all of it.
+    drop(phase.request_begins(false));
+    let reads = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            viewer.read_exact(&mut [0; 2_000]).await.unwrap();
+        }
+    };
+    tokio::select! {
+        result = writing.write_all(&[b'x'; 1 << 20]) => unreachable!("{result:?}"),
+        result = async { reading.read(&mut [0; 1]).await } => unreachable!("{result:?}"),
+        () = reads => {}
+    }
+    assert_eq!(phase.ended(), None);
 }
 
 #[tokio::test(start_paused = true)]

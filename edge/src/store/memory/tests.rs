@@ -17,10 +17,12 @@ fn head(body_length: u64) -> StoredResponse {
         expires: None,
         last_modified: None,
         date: now,
+        requested_at: now,
         received_at: now,
         initial_age: Duration::ZERO,
         epoch: 0,
         generation: 0,
+        turn: 0,
         vary: Vec::new(),
         varies_on_everything: false,
         body_length,
@@ -69,7 +71,7 @@ async fn small_and_large_responses_are_found_whole() {
 async fn a_response_that_lacks_a_slice_is_not_found() {
     let store = store(64 << 20);
     let object = insert_film(&store, "film", 3).await;
-    store.cache.load().invalidate(&StoreKey::Slice(object, 1)).await;
+    store.shelf.load().cache.invalidate(&StoreKey::Slice(object, 1)).await;
     assert_eq!(found(&store, "film").await, None);
 }
 
@@ -120,7 +122,7 @@ fn range(start: u64, end: u64) -> ByteRange {
 async fn only_the_slices_that_are_wanted_are_needed() {
     let store = store(64 << 20);
     let object = insert_film(&store, "film", 5).await;
-    store.cache.load().invalidate(&StoreKey::Slice(object, 2)).await;
+    store.shelf.load().cache.invalidate(&StoreKey::Slice(object, 2)).await;
     for (wanted, expected) in [
         (vec![], Some(vec![])),
         (vec![range(0, 1)], Some(vec![0])),
@@ -144,8 +146,50 @@ async fn only_the_slices_that_are_wanted_are_needed() {
 async fn names_that_responses_vary_by_are_remembered() {
     let store = store(1 << 20);
     let names: Arc<[HeaderName]> = Arc::from([http::header::ACCEPT_LANGUAGE]);
-    store.insert_varies(key("page"), Arc::clone(&names)).await;
+    store.insert_varies(key("page"), Arc::clone(&names), (0, 0)).await;
     assert!(matches!(store.lookup(&key("page"), |_| Wanted::All).await, Lookup::Varies(found) if found == names));
+}
+
+/// Recency of a response, and its length, which tells one from another.
+async fn insert_of(store: &MemoryStore, name: &str, (generation, turn): (u64, u64), length: usize) -> bool {
+    let head = StoredResponse { generation, turn, ..head(length as u64) };
+    store.insert_whole(key(name), head, Bytes::from(vec![1; length])).await
+}
+
+#[tokio::test]
+async fn an_older_response_does_not_replace_a_newer_one() {
+    let store = store(64 << 20);
+    assert!(insert_of(&store, "page", (1, 5), 15).await);
+    for older in [(1, 4), (0, 9)] {
+        assert!(!insert_of(&store, "page", older, 99).await);
+        assert_eq!(found(&store, "page").await, Some(15));
+    }
+    for newer in [(1, 5), (1, 6), (2, 3)] {
+        let length = usize::try_from(10 * newer.0 + newer.1).unwrap();
+        assert!(insert_of(&store, "page", newer, length).await);
+        assert_eq!(found(&store, "page").await, Some(length));
+    }
+}
+
+#[tokio::test]
+async fn an_older_film_that_is_not_kept_frees_its_slices() {
+    let store = store(64 << 20);
+    assert!(insert_of(&store, "film", (0, 5), 10).await);
+    insert_film(&store, "film", 3).await;
+    store.maintain().await;
+    assert_eq!((found(&store, "film").await, store.shelf.load().cache.entry_count()), (Some(10), 1));
+}
+
+#[tokio::test]
+async fn what_responses_vary_by_is_news_like_a_response() {
+    let store = store(64 << 20);
+    let names: Arc<[HeaderName]> = Arc::from([http::header::ACCEPT_LANGUAGE]);
+    store.insert_varies(key("page"), Arc::clone(&names), (0, 5)).await;
+    assert!(!insert_of(&store, "page", (0, 4), 10).await, "an older response that does not vary");
+    assert!(matches!(store.lookup(&key("page"), |_| Wanted::All).await, Lookup::Varies(_)));
+    assert!(insert_of(&store, "page", (0, 6), 10).await);
+    store.insert_varies(key("page"), names, (0, 5)).await;
+    assert_eq!(found(&store, "page").await, Some(10));
 }
 
 #[tokio::test]
@@ -213,5 +257,61 @@ async fn what_is_removed_frees_its_slices() {
     let found = lookup(&store, "other").await;
     store.forget(key("other"), &found).await;
     store.maintain().await;
-    assert_eq!(store.cache.load().entry_count(), 0);
+    assert_eq!(store.shelf.load().cache.entry_count(), 0);
+}
+
+/// Waits until the cache has freed what it let go: it does so when all who may be reading have passed.
+async fn pinned_becomes(store: &MemoryStore, expected: i64) {
+    for _ in 0..10_000 {
+        if store.metrics.pinned_bytes.get() == expected {
+            return;
+        }
+        store.lookup(&key("anything"), |_| Wanted::All).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.metrics.pinned_bytes.get(), expected);
+}
+
+/// What is copied counts as pinned until it is stored, and again from when it is no longer stored until it is freed.
+#[tokio::test]
+async fn what_only_its_reader_holds_is_pinned() {
+    let store = store(8 << 20);
+    let copy = |length: usize| store.copy_of([Bytes::from(vec![1; length])].iter());
+    let body = copy(1_000);
+    assert_eq!((body.len(), store.metrics.pinned_bytes.get()), (1_000, 1_000));
+    store.insert_whole(key("page"), head(1_000), body.clone()).await;
+    pinned_becomes(&store, 0).await;
+    let Lookup::Found(page) = store.lookup(&key("page"), |_| Wanted::All).await else { unreachable!("just stored") };
+    store.refresh(key("page"), &page, Arc::new(head(1_000))).await;
+    drop(page);
+    pinned_becomes(&store, 0).await;
+    store.insert_whole(key("page"), head(10), copy(10)).await;
+    pinned_becomes(&store, 1_000).await;
+    drop(body);
+    pinned_becomes(&store, 0).await;
+
+    let slice = copy(1 << 20);
+    let object = store.new_object();
+    store.insert_slice(object, 0, slice.clone()).await;
+    for index in 1..20 {
+        store.insert_slice(object, index, copy(1 << 20)).await;
+    }
+    store.maintain().await;
+    pinned_becomes(&store, 1 << 20).await;
+    store.resize(4 << 20);
+    drop(slice);
+    pinned_becomes(&store, 0).await;
+}
+
+#[tokio::test]
+async fn whether_a_variant_was_found_is_remembered_until_it_is_asked() {
+    let store = store(64 << 20);
+    let variant = StoredResponse { vary: vec![http::header::ACCEPT_LANGUAGE], ..head(4) };
+    store.insert_whole(key("page"), variant.clone(), Bytes::from_static(b"body")).await;
+    assert!(!store.take_used(&key("page")).await);
+    let found = lookup(&store, "page").await;
+    store.refresh(key("page"), &found, Arc::new(variant)).await;
+    assert!(store.take_used(&key("page")).await, "a new head changes nothing of that");
+    assert!(!store.take_used(&key("page")).await);
+    assert!(!store.take_used(&key("other")).await);
 }

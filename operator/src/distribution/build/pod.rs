@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// 100 MiB of cache need 179 MiB.
+    /// 100 MiB of cache need 216 MiB.
     fn check(own: Value, expected: Value) {
         let own: ResourceRequirements = serde_json::from_value(own).unwrap();
         assert_eq!(serde_json::to_value(resources(&own, 100 << 20)).unwrap(), expected);
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn memory_follows_from_the_cache_and_some_processor_is_asked_for() {
-        check(json!({}), json!({"limits": {"memory": "179Mi"}, "requests": {"cpu": "100m", "memory": "179Mi"}}));
+        check(json!({}), json!({"limits": {"memory": "216Mi"}, "requests": {"cpu": "100m", "memory": "216Mi"}}));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             json!({"limits": {"memory": "1Gi", "cpu": "2"}, "requests": {"cpu": "1", "ephemeral-storage": "1Gi"}}),
             json!({
                 "limits": {"memory": "1Gi", "cpu": "2"},
-                "requests": {"cpu": "1", "ephemeral-storage": "1Gi", "memory": "179Mi"},
+                "requests": {"cpu": "1", "ephemeral-storage": "1Gi", "memory": "216Mi"},
             }),
         );
     }

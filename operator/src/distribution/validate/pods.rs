@@ -37,7 +37,7 @@ fn memory_limit(edge: &Edge) -> Option<Fault> {
         return None;
     }
     let message = format!(
-        "a cache of {} needs a limit of at least {} (its size, 15 % of it, and 64Mi), but this is {limit}; raise it, or \
+        "a cache of {} needs a limit of at least {} (its size, a quarter of it but at least 32Mi for what is being sent, 15 % of both, and 64Mi), but this is {limit}; raise it, or \
          lower spec.edge.cache.memory",
         mebibytes(cache),
         mebibytes(needed),
@@ -229,13 +229,13 @@ mod tests {
         let check_memory = |cache: Value, limit: &str| {
             check(Some(&edge(json!({"cache": cache, "resources": {"limits": {"memory": limit}}}))))
         };
-        assert_eq!(check_memory(json!({}), "359Mi"), []);
-        assert_eq!(check_memory(json!({"memory": "1Mi"}), "66Mi"), []);
-        let faults = check_memory(json!({}), "358Mi");
+        assert_eq!(check_memory(json!({}), "432Mi"), []);
+        assert_eq!(check_memory(json!({"memory": "1Mi"}), "102Mi"), []);
+        let faults = check_memory(json!({}), "431Mi");
         assert_eq!((faults.len(), faults[0].reason), (1, Reason::MemoryLimitTooLow));
         assert_eq!(faults[0].field, "spec.edge.resources.limits.memory");
-        assert!(faults[0].message.starts_with("a cache of 256Mi needs a limit of at least 359Mi"), "{faults:?}");
-        assert!(faults[0].message.contains("but this is 358Mi"), "{faults:?}");
+        assert!(faults[0].message.starts_with("a cache of 256Mi needs a limit of at least 432Mi"), "{faults:?}");
+        assert!(faults[0].message.contains("but this is 431Mi"), "{faults:?}");
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn corners_are_accepted() {
         at("/spec/edge/cache", json!({})),
         at("/spec/edge/cache/memory", json!("1Mi")),
         at("/spec/edge/cache/memory", json!("16Ti")),
-        at("/spec/edge/resources", json!({"requests": {"cpu": 2}, "limits": {"cpu": "2.000", "memory": "359Mi"}})),
+        at("/spec/edge/resources", json!({"requests": {"cpu": 2}, "limits": {"cpu": "2.000", "memory": "432Mi"}})),
         at("/spec/edge/resources", json!({"requests": {"cpu": "1500m", "memory": "64Gi", "ephemeral-storage": "1Mi"}})),
         at("/spec/edge/resources", json!({"requests": {}, "limits": {}})),
         at("/spec/edge/nodeSelector", json!({"kubernetes.io/os": "linux", "a.b-c.example/D_e.f": "", "x": "Y-1"})),

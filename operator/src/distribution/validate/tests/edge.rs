@@ -153,13 +153,13 @@ fn pods_and_services_have_bounds() {
 
 #[test]
 fn a_memory_limit_below_what_the_cache_needs_is_refused() {
-    let problem = only_problem(with("/spec/edge/resources", json!({"limits": {"memory": "137Mi"}})));
+    let problem = only_problem(with("/spec/edge/resources", json!({"limits": {"memory": "174Mi"}})));
     assert_eq!(
         (problem.reason, problem.field.as_str()),
         (Reason::MemoryLimitTooLow, "spec.edge.resources.limits.memory")
     );
-    for words in ["64Mi", "138Mi", "137Mi", "spec.edge.cache.memory"] {
+    for words in ["64Mi", "175Mi", "174Mi", "spec.edge.cache.memory"] {
         assert!(problem.message.contains(words), "{problem} lacks {words}");
     }
-    assert!(judged(with("/spec/edge/resources", json!({"limits": {"memory": "138Mi"}}))).is_ok());
+    assert!(judged(with("/spec/edge/resources", json!({"limits": {"memory": "175Mi"}}))).is_ok());
 }
