@@ -168,5 +168,5 @@ fn every_example_obeys_the_rules() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 7);
+    assert_eq!(seen, 8);
 }
