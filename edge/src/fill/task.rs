@@ -361,7 +361,8 @@ impl<'a> Intake<'a> {
     }
 
     /// Memory is short: what all viewers have read is let go, and the slowest viewers of all are cut off. It is stored all
-    /// the same, unless there is nobody to cut: then it is the fills themselves that take too much. False: nobody reads it, and it is large.
+    /// the same, unless there is nobody to cut: then it is the fills themselves that take too much. False: nobody reads
+    /// it, and it is large.
     async fn makes_room(&mut self, edge: &Edge) -> bool {
         if self.received > limits::SLICE_BYTES {
             // Who comes from now on asks the origin.
